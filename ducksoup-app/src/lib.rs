@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The DuckSoup server: one program, two kinds of process.
+//!
+//! - [`serve`] is the door: HTTP, WebSockets, who may enter. It never touches GStreamer.
+//! - [`interaction`] is the stage: one process for each interaction, with its lifecycle, its
+//!   pipeline, its recordings and its log.
+//!
+//! They speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
+
+pub mod interaction;
+pub mod serve;

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The DuckSoup protocol, and the signallers that speak it.
+//!
+//! - [`protocol`]: what clients and the server say to each other; the only place with wire names.
+//! - [`frame`]: what the door (`serve`) and the stage (`interaction`) say to each other.
+
+pub mod frame;
+pub mod protocol;
