@@ -264,9 +264,12 @@ fn connection_of(session_id: &str) -> Option<Connection> {
 /// A session description with at least one media section. The parser of `gst_sdp` skips what it
 /// does not understand, down to the last line: rubbish gives it an empty description.
 fn parse(text: &str) -> Option<SDPMessage> {
+    if text.is_empty() || text.contains('\0') {
+        return None;
+    }
     let sdp = SDPMessage::parse_buffer(text.as_bytes()).ok()?;
     let is_description = sdp.version() == Some("0") && sdp.medias_len() > 0;
-    (is_description && !text.contains('\0')).then_some(sdp)
+    is_description.then_some(sdp)
 }
 
 /// The id of a media section.
