@@ -2,4 +2,6 @@
 
 //! `ducksoup-app`: see [`ducksoup_app`].
 
-fn main() {}
+fn main() -> anyhow::Result<()> {
+    ducksoup_app::interaction::run()
+}

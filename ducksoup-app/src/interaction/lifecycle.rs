@@ -523,6 +523,7 @@ impl Lifecycle {
                 }
             }
             Phase::Running { notice: None, .. } => self.finish(Outcome::Ended, now),
+            // Nothing is known of files then; the shell that knows some says so before.
             Phase::Finishing { .. } => self.files_finished(BTreeMap::new()),
             Phase::Over => {}
         }
