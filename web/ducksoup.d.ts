@@ -118,7 +118,8 @@ export interface DuckSoupError extends Error {
 declare global {
   interface Window {
     DuckSoup: {
-      render(embedOptions: EmbedOptions, peerOptions: PeerOptions): Promise<Player>;
+      /** An element as the first argument is the `mountEl` of the third one's options. */
+      render(embedOptions: EmbedOptions | HTMLElement, peerOptions: PeerOptions, more?: Omit<EmbedOptions, "mountEl">): Promise<Player>;
     };
   }
 }

@@ -9,6 +9,6 @@
   // Whoever calls `render` gets this failure; nobody calling it is no unhandled rejection.
   player.catch(() => {});
   window.DuckSoup = {
-    render: async (embedOptions, peerOptions) => (await player).render(embedOptions, peerOptions),
+    render: async (...options) => (await player).render(...options),
   };
 })();

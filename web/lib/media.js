@@ -9,12 +9,14 @@
  * for `audio: { echoCancellation: true }`.
  */
 
+/** @typedef {Omit<import("../ducksoup.js").PeerOptions, "signalingUrl" | "interactionName" | "userId">} Wishes */
+
 /** The picture when the page names none (the README's defaults). */
 const DEFAULT_PICTURE = { width: 800, height: 600, framerate: 25 };
 
 /**
  * What getUserMedia is asked for.
- * @param {import("../ducksoup.js").PeerOptions} options
+ * @param {Wishes} options
  * @returns {{ audio: MediaTrackConstraints, video: MediaTrackConstraints | false }}
  */
 export function constraints(options) {
@@ -33,7 +35,7 @@ export function constraints(options) {
 
 /**
  * Asks for camera and microphone.
- * @param {import("../ducksoup.js").PeerOptions} options
+ * @param {Wishes} options
  * @param {Pick<MediaDevices, "getUserMedia"> | undefined} devices
  * @returns {Promise<MediaStream>}
  */

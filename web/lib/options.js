@@ -9,6 +9,17 @@ const TOLD = /** @type {const} */ ([
 ]);
 
 /**
+ * The README shows `render(embedOptions, peerOptions)` and, elsewhere, `render(mountEl,
+ * peerOptions, embedOptions)`: both count.
+ * @param {any} first
+ * @param {any} [third]
+ * @returns {import("../ducksoup.js").EmbedOptions}
+ */
+export function embedding(first, third) {
+  return typeof first?.appendChild === "function" ? { ...third, mountEl: first } : first;
+}
+
+/**
  * @param {unknown} options
  * @returns {asserts options is import("../ducksoup.js").EmbedOptions}
  */

@@ -2,7 +2,7 @@
 
 import { Call } from "./call.js";
 import { DuckSoupError, report } from "./error.js";
-import { checkEmbedOptions, checkPeerOptions } from "./options.js";
+import { checkEmbedOptions, checkPeerOptions, embedding } from "./options.js";
 import { connect } from "./peer.js";
 
 export { DuckSoupError };
@@ -78,14 +78,26 @@ export class Player {
 }
 
 /**
- * Joins an interaction.
- * @param {import("../ducksoup.js").EmbedOptions} embedOptions
+ * Joins an interaction from this page.
+ * @param {import("../ducksoup.js").EmbedOptions | HTMLElement} embedOptions
  * @param {import("../ducksoup.js").PeerOptions} peerOptions
- * @param {import("./call.js").Environment} [environment] the browser, but in tests
+ * @param {Omit<import("../ducksoup.js").EmbedOptions, "mountEl">} [more] after an element as the first argument
  * @returns {Promise<Player>}
  * @throws {DuckSoupError} when the options cannot be right
  */
-export async function render(embedOptions, peerOptions, environment = browser()) {
+export async function render(embedOptions, peerOptions, more) {
+  return play(embedding(embedOptions, more), peerOptions, browser());
+}
+
+/**
+ * Joins an interaction.
+ * @param {import("../ducksoup.js").EmbedOptions} embedOptions
+ * @param {import("../ducksoup.js").PeerOptions} peerOptions
+ * @param {import("./call.js").Environment} environment
+ * @returns {Promise<Player>}
+ * @throws {DuckSoupError} when the options cannot be right
+ */
+export async function play(embedOptions, peerOptions, environment) {
   checkEmbedOptions(embedOptions);
   try {
     checkPeerOptions(peerOptions);

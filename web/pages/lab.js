@@ -5,7 +5,7 @@
  * and all events are at hand in the console (and for tests) as `window.lab`.
  */
 
-import { checked, offerExamples, peerOptions, prefill } from "./form.js";
+import { checked, freshName, offerExamples, peerOptions, prefill } from "./form.js";
 import { Journal } from "./journal.js";
 import { People } from "./people.js";
 import { showSliders } from "./sliders.js";
@@ -19,8 +19,9 @@ import { showSliders } from "./sliders.js";
  * @param {Record<string, string>} settings.defaults values of fields that the page's address does not give
  * @param {Record<string, unknown>} [settings.fixed] peer options that have no field
  * @param {(form: HTMLFormElement) => boolean} settings.mounts whether `mountEl` renders, not `callback`
+ * @param {boolean} [settings.restarts] whether the choice of another effect joins anew
  */
-export function openLab({ defaults, fixed = {}, mounts }) {
+export function openLab({ defaults, fixed = {}, mounts, restarts = false }) {
   const form = /** @type {HTMLFormElement} */ (find("#settings"));
   const stage = find("#stage");
   const journal = new Journal(find("#events"));
@@ -30,6 +31,8 @@ export function openLab({ defaults, fixed = {}, mounts }) {
   const stop = /** @type {HTMLButtonElement} */ (find("#stop"));
   /** @type {Lab} */
   const lab = { events: [] };
+  /** Whether another call begins when this one is closed. */
+  let again = false;
   Object.assign(window, { lab });
 
   prefill(form, new URLSearchParams({ ...defaults, ...Object.fromEntries(new URLSearchParams(location.search)) }));
@@ -105,10 +108,14 @@ export function openLab({ defaults, fixed = {}, mounts }) {
   function over() {
     clearInterval(countdown);
     people.clear();
+    if (again) return void join();
     if (document.body.dataset.state !== "error") show("over", "over");
   }
 
   async function join() {
+    again = false;
+    // A name of its own for each call: the one before may still be running on the server.
+    if (restarts) /** @type {HTMLInputElement} */ (form.elements.namedItem("interactionName")).value = freshName("play");
     lab.events = [];
     journal.restart();
     show("joining", "joining");
@@ -126,6 +133,14 @@ export function openLab({ defaults, fixed = {}, mounts }) {
     void join();
   });
   stop.addEventListener("click", () => lab.player?.stop());
+  if (restarts) {
+    for (const select of form.querySelectorAll("select[data-examples]")) {
+      select.addEventListener("change", () => {
+        again = !stop.disabled;
+        lab.player?.stop();
+      });
+    }
+  }
   show("idle", "not joined");
   targets();
   if (checked(form, "auto")) void join();

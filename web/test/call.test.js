@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { DuckSoupError, render } from "../lib/player.js";
+import { DuckSoupError, play } from "../lib/player.js";
+import { embedding } from "../lib/options.js";
 import { FakeClock, settle } from "./fakes/clock.js";
 import { FakeConnection, OFFER } from "./fakes/connection.js";
 import { root } from "./fakes/dom.js";
@@ -38,7 +39,7 @@ const callback = (/** @type {any} */ event) => void events.push(event);
 
 /** @param {any} [options] @param {any} [embed] */
 async function joined(options = {}, embed = { callback }) {
-  const player = await render(embed, { ...OPTIONS, ...options }, environment);
+  const player = await play(embed, { ...OPTIONS, ...options }, environment);
   devices.grant(devices.stream);
   await settle();
   const socket = sockets[0];
@@ -56,7 +57,7 @@ function arriving(id) {
 }
 
 test("camera first, then the socket, then join as the first message", async () => {
-  await render({ callback }, { ...OPTIONS, size: 1, frameRate: 30, audio: { echoCancellation: true }, ...{ junk: 1 } }, environment);
+  await play({ callback }, { ...OPTIONS, size: 1, frameRate: 30, audio: { echoCancellation: true }, ...{ junk: 1 } }, environment);
   assert.equal(sockets.length, 0);
   devices.grant(devices.stream);
   await settle();
@@ -69,12 +70,12 @@ test("camera first, then the socket, then join as the first message", async () =
 });
 
 test("the page's constraints are merged over the library's, which leave the voice alone", async () => {
-  await render({ callback }, { ...OPTIONS, width: 640, height: 480, framerate: 30, audio: { echoCancellation: true }, video: { deviceId: "d" } }, environment);
+  await play({ callback }, { ...OPTIONS, width: 640, height: 480, framerate: 30, audio: { echoCancellation: true }, video: { deviceId: "d" } }, environment);
   assert.deepEqual(devices.asked, {
     audio: { autoGainControl: false, echoCancellation: true, noiseSuppression: false, channelCount: { ideal: 1 } },
     video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, facingMode: { ideal: "user" }, deviceId: "d" },
   });
-  await render({ callback }, { ...OPTIONS, audioOnly: true }, environment);
+  await play({ callback }, { ...OPTIONS, audioOnly: true }, environment);
   assert.equal(devices.asked.video, false);
 });
 
@@ -117,7 +118,7 @@ test("every kind that begins with error ends the call with 4000", async () => {
 });
 
 test("a refused camera is an error event and opens no socket", async () => {
-  await render({ callback }, OPTIONS, environment);
+  await play({ callback }, OPTIONS, environment);
   devices.refuse(Object.assign(new Error("Permission denied"), { name: "NotAllowedError" }));
   await settle();
   assert.deepEqual(kinds(), ["error", "closed"]);
@@ -126,13 +127,13 @@ test("a refused camera is an error event and opens no socket", async () => {
 });
 
 test("a page without devices is told of HTTPS", async () => {
-  await render({ callback }, OPTIONS, { ...environment, devices: undefined });
+  await play({ callback }, OPTIONS, { ...environment, devices: undefined });
   await settle();
   assert.match(events[0].payload, /HTTPS/);
 });
 
 test("a socket that cannot be opened is an error event", async () => {
-  await render({ callback }, OPTIONS, { ...environment, openSocket: () => { throw new SyntaxError("bad address"); } });
+  await play({ callback }, OPTIONS, { ...environment, openSocket: () => { throw new SyntaxError("bad address"); } });
   devices.grant(devices.stream);
   await settle();
   assert.deepEqual(kinds(), ["error", "closed"]);
@@ -140,7 +141,7 @@ test("a socket that cannot be opened is an error event", async () => {
 });
 
 test("a server that does not accept the connection is an error event", async () => {
-  await render({ callback }, OPTIONS, environment);
+  await play({ callback }, OPTIONS, environment);
   devices.grant(devices.stream);
   await settle();
   sockets[0].end(1006);
@@ -162,7 +163,7 @@ test("stop says so, closes with 1000 and releases the camera; again it does noth
 });
 
 test("stop before the camera is there releases it when it comes", async () => {
-  const player = await render({ callback }, OPTIONS, environment);
+  const player = await play({ callback }, OPTIONS, environment);
   player.stop();
   devices.grant(devices.stream);
   await settle();
@@ -323,11 +324,18 @@ test("after the end no statistics are read", async () => {
 
 test("options that cannot be right are refused with a stable code", async () => {
   for (const embed of [undefined, {}, { callback: 3 }, { mountEl: {} }]) {
-    await assert.rejects(render(/** @type {any} */ (embed), OPTIONS, environment), { name: "DuckSoupError", code: "embed-options" });
+    await assert.rejects(play(/** @type {any} */ (embed), OPTIONS, environment), { name: "DuckSoupError", code: "embed-options" });
   }
   for (const missing of ["signalingUrl", "interactionName", "userId"]) {
     events = [];
-    await assert.rejects(render({ callback }, { ...OPTIONS, [missing]: undefined }, environment), { code: "peer-options" });
+    await assert.rejects(play({ callback }, { ...OPTIONS, [missing]: undefined }, environment), { code: "peer-options" });
     assert.deepEqual(kinds(), ["error-join"]);
   }
+});
+
+test("both orders of render's arguments count", () => {
+  const mountEl = root();
+  assert.deepEqual(embedding({ mountEl, stats: true }), { mountEl, stats: true });
+  assert.deepEqual(embedding(mountEl, { callback, stats: true }), { callback, stats: true, mountEl });
+  assert.deepEqual(embedding(mountEl), { mountEl });
 });
