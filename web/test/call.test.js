@@ -339,3 +339,24 @@ test("both orders of render's arguments count", () => {
   assert.deepEqual(embedding(mountEl, { callback, stats: true }), { callback, stats: true, mountEl });
   assert.deepEqual(embedding(mountEl), { mountEl });
 });
+
+test("a connection that cannot be made is an error, told after joined", async () => {
+  await play({ callback }, OPTIONS, { ...environment, connect: () => { throw new Error("bad configuration"); } });
+  devices.grant(devices.stream);
+  await settle();
+  sockets[0].open();
+  sockets[0].hear("joined", { context: "new_interaction", iceServers: [] });
+  sockets[0].end();
+  assert.deepEqual(kinds(), ["joined", "error", "closed"]);
+  assert.deepEqual(sockets[0].closes, [4000]);
+  assert.equal(sockets[0].said.at(-1)?.payload, "Error: bad configuration");
+});
+
+test("a call that is over leaves no listener on the page", async () => {
+  const added = mock.method(page, "addEventListener");
+  const removed = mock.method(page, "removeEventListener");
+  const { socket } = await joined();
+  socket.hear("end");
+  assert.deepEqual(added.mock.calls.map((call) => call.arguments), [["pagehide", added.mock.calls[0].arguments[1]]]);
+  assert.deepEqual(removed.mock.calls.map((call) => call.arguments), added.mock.calls.map((call) => call.arguments));
+});

@@ -166,3 +166,13 @@ test("after close nothing more is negotiated, sent or raised", async () => {
   assert.equal(connection.done.filter((what) => what === "close").length, 1);
   assert.equal(connection.done.filter((what) => what.startsWith("remote")).length, 1);
 });
+
+test("close in the middle of the way up leaves the senders alone", async () => {
+  peer.negotiate(offer());
+  await settle();
+  await clock.pass(1000);
+  peer.close();
+  const before = connection.senders.map(({ ceilings }) => ceilings.length);
+  await clock.pass(5000);
+  assert.deepEqual(connection.senders.map(({ ceilings }) => ceilings.length), before);
+});
