@@ -252,7 +252,7 @@ impl Lifecycle {
                 self.leave(connection, CloseCause::Left(cause), now)
             }
             Input::Failed { connection } => self.failed(connection, now),
-            Input::FilesFinished(files) => self.conclude(Some(files)),
+            Input::FilesFinished(files) => self.conclude(Some(&files)),
             Input::Timeout => self.timeout(now),
             Input::Shutdown => self.shutdown(now),
         }
@@ -566,14 +566,14 @@ impl Lifecycle {
 
     /// Out of the last phase but one. Without files, when they were not complete in time, nothing
     /// is said of them.
-    fn conclude(&mut self, files: Option<BTreeMap<Identifier, Vec<String>>>) {
+    fn conclude(&mut self, files: Option<&BTreeMap<Identifier, Vec<String>>>) {
         let Phase::Finishing { outcome, .. } = self.phase else {
             return;
         };
         for (_, connection) in self.connections() {
             if outcome == Outcome::Ended {
-                if let Some(files) = files.clone() {
-                    self.send(connection, ServerMessage::Files(files));
+                if let Some(files) = files {
+                    self.send(connection, ServerMessage::Files(files.clone()));
                 }
                 self.send(connection, ServerMessage::End);
                 self.effects.push(Effect::Close(connection));
