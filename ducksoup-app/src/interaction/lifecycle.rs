@@ -7,20 +7,22 @@
 //! | input \ phase | empty | gathering | running | finishing | over |
 //! |---|---|---|---|---|---|
 //! | join, seat free | → gathering; joined | joined | error-full | declined | declined |
-//! | join, own seat, away | – | – (leaving freed it) | joined (reconnection) | declined | declined |
+//! | join, own seat, away | – | joined (reconnection) | joined (reconnection) | declined | declined |
 //! | join, user connected | – | error-duplicate | error-duplicate | declined | declined |
 //! | ready, others missing | – | noted | start to this one; shown to the others | – | – |
 //! | ready, the last one | – | → running; start to all | – | – | – |
-//! | leave | – | seat freed; last one: → empty | away, others told | forgotten | forgotten |
-//! | failed | – | error-peer-connection, then as leave | the same | forgotten | forgotten |
-//! | timeout | → over | → finishing (aborted) | ending; then → finishing (ended) | → over | – |
+//! | leave | – | seat freed, others told; last one: → empty | away, others told | away | – |
+//! | failed | – | error-peer-connection, then as leave | the same | – | – |
+//! | timeout | → over | → finishing (aborted) | ending; then → finishing (ended) | end; → over | – |
 //! | files finished | – | – | – | files, end; → over | – |
 //! | shutdown | → over | → finishing (interrupted) | → finishing (interrupted) | – | – |
 //!
-//! A dash is an input that means nothing there; it changes nothing and has no effect.
+//! A dash is an input that means nothing there; it changes nothing and has no effect. The tests
+//! walk this table cell by cell.
 //!
 //! `Declined` is no refusal: the door asks a new run. A leave with the cause `replaced` tells the
-//! others nothing: the same user is about to join by another connection.
+//! others nothing and keeps the seat, while gathering too: the same user is about to join by
+//! another connection. While gathering, this is the only way to be away.
 
 use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{
@@ -250,7 +252,7 @@ impl Lifecycle {
                 self.leave(connection, CloseCause::Left(cause), now)
             }
             Input::Failed { connection } => self.failed(connection, now),
-            Input::FilesFinished(files) => self.files_finished(files),
+            Input::FilesFinished(files) => self.conclude(Some(&files)),
             Input::Timeout => self.timeout(now),
             Input::Shutdown => self.shutdown(now),
         }
@@ -333,7 +335,7 @@ impl Lifecycle {
             ice_servers: self.ice_servers.clone(),
         };
         self.send(connection, joined);
-        for (other, other_stream, other_connection) in self.others(&user) {
+        for (other, other_stream, presence) in self.company(&user) {
             self.send(
                 connection,
                 ServerMessage::OtherJoined {
@@ -341,7 +343,7 @@ impl Lifecycle {
                     stream_id: other_stream,
                 },
             );
-            if news {
+            if news && let Some(other_connection) = presence.connection() {
                 self.send(
                     other_connection,
                     ServerMessage::OtherJoined {
@@ -459,10 +461,10 @@ impl Lifecycle {
             }
             None => return,
         };
-        if told {
-            let others = self.others(&user);
+        if told && !self.is_closing() {
             let running = matches!(self.phase, Phase::Running { .. });
-            for (_, _, to) in others {
+            let others = self.connections().into_iter();
+            for (_, to) in others.filter(|(other, _)| *other != user) {
                 self.send(
                     to,
                     ServerMessage::OtherLeft {
@@ -523,8 +525,7 @@ impl Lifecycle {
                 }
             }
             Phase::Running { notice: None, .. } => self.finish(Outcome::Ended, now),
-            // Nothing is known of files then; the shell that knows some says so before.
-            Phase::Finishing { .. } => self.files_finished(BTreeMap::new()),
+            Phase::Finishing { .. } => self.conclude(None),
             Phase::Over => {}
         }
     }
@@ -563,13 +564,17 @@ impl Lifecycle {
         self.effects.push(Effect::FinishFiles(outcome));
     }
 
-    fn files_finished(&mut self, files: BTreeMap<Identifier, Vec<String>>) {
+    /// Out of the last phase but one. Without files, when they were not complete in time, nothing
+    /// is said of them.
+    fn conclude(&mut self, files: Option<&BTreeMap<Identifier, Vec<String>>>) {
         let Phase::Finishing { outcome, .. } = self.phase else {
             return;
         };
         for (_, connection) in self.connections() {
             if outcome == Outcome::Ended {
-                self.send(connection, ServerMessage::Files(files.clone()));
+                if let Some(files) = files {
+                    self.send(connection, ServerMessage::Files(files.clone()));
+                }
                 self.send(connection, ServerMessage::End);
                 self.effects.push(Effect::Close(connection));
             }
@@ -578,6 +583,7 @@ impl Lifecycle {
                 cause: CloseCause::Over,
             });
         }
+        self.seats.clear();
         self.phase = Phase::Over;
         self.effects.push(Effect::Exit);
     }
@@ -618,18 +624,15 @@ impl Lifecycle {
             .collect()
     }
 
-    /// Everyone else who is connected: user, stream id, connection.
-    fn others(&self, user: &Identifier) -> Vec<(Identifier, String, Connection)> {
+    /// Everyone else whom the others take for present: the connected, and those who are about to
+    /// come back by another connection.
+    fn company(&self, user: &Identifier) -> Vec<(Identifier, String, Presence)> {
         self.seats
             .iter()
-            .filter(|(other, _)| *other != user)
-            .filter_map(|(other, seat)| {
-                Some((
-                    other.clone(),
-                    seat.stream_id.clone(),
-                    seat.presence.connection()?,
-                ))
+            .filter(|(other, seat)| {
+                *other != user && seat.presence != (Presence::Away { told: true })
             })
+            .map(|(other, seat)| (other.clone(), seat.stream_id.clone(), seat.presence))
             .collect()
     }
 }

@@ -20,7 +20,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-type Send = Box<dyn Fn(Connection, ServerMessage) + std::marker::Send + Sync>;
+/// Where words for clients go.
+type Mouth = Box<dyn Fn(Connection, ServerMessage) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -34,7 +35,7 @@ struct State {
 /// One lock, never held while a signal is emitted or `send` is called.
 #[derive(Default)]
 pub struct ServerSignaller {
-    send: OnceLock<Send>,
+    send: OnceLock<Mouth>,
     state: Mutex<State>,
 }
 
@@ -126,7 +127,7 @@ impl SignallableImpl for ServerSignaller {
 }
 
 impl ServerSignaller {
-    pub(super) fn set_send(&self, send: Send) {
+    pub(super) fn set_send(&self, send: Mouth) {
         // Called once, by the constructor.
         let _ = self.send.set(send);
     }

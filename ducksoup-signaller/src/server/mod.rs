@@ -22,8 +22,8 @@
 //! - An empty candidate is the end of candidates and is handed on as it is: webrtcbin 1.22 takes
 //!   it as such, without a word. It takes *any* text without `candidate:` in front so, which is
 //!   why other texts are refused here.
-//! - An offer goes out when the one before has been answered: an answer does not say to which
-//!   offer it belongs.
+//! - Whoever offers waits for the answer before the next offer: an answer does not say to which
+//!   offer it belongs, and is taken for one to the latest.
 //!
 //! Signals are emitted, and words sent, on the thread that called, with no lock held; the words
 //! for all clients leave one after the other, in the order in which they were said.
