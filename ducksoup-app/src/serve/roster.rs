@@ -132,7 +132,7 @@ enum Place {
     },
     Seated {
         stage: Stage,
-        user: Identifier,
+        newcomer: Newcomer,
     },
     Leaving {
         stage: Stage,
@@ -235,7 +235,10 @@ impl Roster {
                     .places
                     .values()
                     .filter_map(|place| match place {
-                        Place::Seated { stage: own, user } if own == stage => Some(user.as_str()),
+                        Place::Seated {
+                            stage: own,
+                            newcomer,
+                        } if own == stage => Some(newcomer.options.user.as_str()),
                         _ => None,
                     })
                     .collect();
@@ -322,19 +325,14 @@ impl Roster {
         held: Vec<ClientMessage>,
         step: &mut Step<'_>,
     ) {
-        let Newcomer {
-            connection,
-            origin,
-            options,
-        } = newcomer;
-        let user = options.user.clone();
-        self.places
-            .insert(connection, Place::Seated { stage, user });
+        let connection = newcomer.connection;
         let frame = DoorFrame::Join {
             connection,
-            origin,
-            options,
+            origin: newcomer.origin.clone(),
+            options: newcomer.options.clone(),
         };
+        self.places
+            .insert(connection, Place::Seated { stage, newcomer });
         step.tell(stage, frame);
         for message in held {
             let frame = DoorFrame::Message {
@@ -393,6 +391,7 @@ impl Roster {
                     self.await_exit(stage, step);
                 }
             }
+            StageFrame::Decline { connection } => self.declined(connection, stage, step),
             StageFrame::Stats { stats } => run.stats = stats,
             // The reader of the stage has printed it.
             StageFrame::Log { .. } => {}
@@ -414,6 +413,28 @@ impl Roster {
                     self.leave(connection, stage, step);
                 }
             }
+        }
+    }
+
+    /// The join crossed the run's end on its way: it goes to a new run.
+    fn declined(&mut self, connection: Connection, stage: Stage, step: &mut Step<'_>) {
+        match self.places.remove(&connection) {
+            Some(Place::Seated {
+                stage: own,
+                newcomer,
+            }) if own == stage => {
+                if let Some(run) = self.runs.get_mut(&stage)
+                    && run.takes_joins()
+                {
+                    run.phase = Phase::Over { until: None };
+                }
+                self.await_exit(stage, step);
+                self.join(newcomer, Vec::new(), step);
+            }
+            Some(other) => {
+                self.places.insert(connection, other);
+            }
+            None => {}
         }
     }
 
@@ -511,8 +532,8 @@ impl Roster {
         self.places
             .iter()
             .find(|(_, place)| {
-                matches!(place, Place::Seated { stage: own, user: sitter }
-                if *own == stage && sitter == user)
+                matches!(place, Place::Seated { stage: own, newcomer }
+                if *own == stage && newcomer.options.user == *user)
             })
             .map(|(connection, _)| *connection)
     }
