@@ -142,6 +142,12 @@ pub enum StageFrame {
         /// Its socket.
         connection: Connection,
     },
+    /// The answer to a join that came after [`StageFrame::Over`] had left: no refusal, the door
+    /// takes the same join to a new run.
+    Decline {
+        /// Its socket.
+        connection: Connection,
+    },
     /// This run takes no more joins: the same name joined again is a new run.
     Over,
     /// An entry of the interaction's log, for the door's standard output.
