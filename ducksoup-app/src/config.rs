@@ -11,7 +11,7 @@ pub use args::{Args, Cli, Command};
 pub(crate) use files::read as read_config_file;
 
 use crate::serve::limits::Limits;
-use ducksoup_signaller::frame::{BitrateRange, StageSettings};
+use ducksoup_signaller::frame::StageSettings;
 use ducksoup_signaller::protocol::IceServer;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -86,8 +86,6 @@ pub struct Config {
     pub log: LogConfig,
     /// Whether `/stats/` is there.
     pub generate_stats: bool,
-    /// Whether receivers' bandwidth is estimated by Google congestion control.
-    pub gcc: bool,
     /// The working directory.
     pub working: PathBuf,
     /// The program and arguments of a stage.
@@ -171,6 +169,7 @@ impl Config {
                 "a number of milliseconds from 0 to 10000",
             )?,
             twcc: flag("DUCKSOUP_GENERATE_TWCC", &args.generate_twcc, true)?,
+            gcc: flag("DUCKSOUP_GCC", &args.gcc, true)?,
             ice_servers: ice_servers(args)?,
             media_ports: media_ports(args.media_ports.as_deref())?,
             effect_folders: set(args.effect_folders.as_deref())
@@ -208,7 +207,6 @@ impl Config {
             ),
             log,
             generate_stats: files.server.generate_stats,
-            gcc: flag("DUCKSOUP_GCC", &args.gcc, true)?,
             working: working.to_owned(),
             stage_program: vec![
                 std::env::current_exe().map_err(|error| ConfigError::Program(error.to_string()))?,
@@ -230,12 +228,6 @@ impl Config {
     #[must_use]
     pub fn protected_pages_open(&self) -> bool {
         self.mode == Mode::Dev || self.test_password.reveal() != DEFAULT_PASSWORD
-    }
-
-    /// The encoders' range for audio and video, in bit/s.
-    #[must_use]
-    pub fn bitrates(&self) -> (BitrateRange, BitrateRange) {
-        (self.stage.audio_bitrate, self.stage.video_bitrate)
     }
 }
 

@@ -90,6 +90,8 @@ pub struct StageSettings {
     pub jitter_buffer: u32,
     /// Whether transport-wide feedback is sent to browsers.
     pub twcc: bool,
+    /// Whether what receivers can take is estimated by Google congestion control.
+    pub gcc: bool,
     /// Handed to clients and to the server's own ICE.
     pub ice_servers: Vec<IceServer>,
     /// UDP ports for media, `(min, max)`; any when absent.

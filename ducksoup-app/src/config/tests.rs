@@ -17,7 +17,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!((config.mode, config.port), (Mode::Prod, 8100));
     assert_eq!(config.web_prefix, "");
     assert!(config.allowed_ws_origins.is_empty());
-    assert!(config.generate_stats && config.gcc);
+    assert!(config.generate_stats);
     assert_eq!(
         config.log,
         LogConfig {
@@ -30,7 +30,7 @@ fn defaults_are_the_documented_ones() {
     assert!(!config.protected_pages_open());
     let stage = config.stage_settings();
     assert_eq!((stage.abort_delay, stage.jitter_buffer), (15, 150));
-    assert!(stage.twcc && stage.recording && !stage.log_to_door);
+    assert!(stage.twcc && stage.gcc && stage.recording && !stage.log_to_door);
     assert_eq!(stage.data, working.path().join("data"));
     assert_eq!(stage.effect_folders, [working.path().join("plugins")]);
     assert_eq!(stage.media_ports, None);

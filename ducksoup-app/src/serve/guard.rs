@@ -19,7 +19,7 @@ use super::limits::{
     BYTE_BURST, BYTE_RATE, CONTROL_RATE, Limits, MAX_FRAME, MAX_MALFORMED, MESSAGE_COST,
 };
 use super::rate::Bucket;
-use ducksoup_signaller::frame::LeaveCause;
+use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{
     ClientMessage, ErrorCode, JoinOptions, ProtocolError, ServerMessage,
 };
@@ -105,6 +105,8 @@ enum Phase {
 /// One client's guard.
 #[derive(Debug)]
 pub(crate) struct Guard {
+    /// For the log.
+    connection: Connection,
     phase: Phase,
     limits: Limits,
     bytes: Bucket,
@@ -124,8 +126,9 @@ struct Refusals {
 
 impl Guard {
     /// For a socket that is new at `now`.
-    pub(crate) fn new(limits: Limits, now: Instant) -> Self {
+    pub(crate) fn new(connection: Connection, limits: Limits, now: Instant) -> Self {
         Self {
+            connection,
             phase: Phase::Silent {
                 until: now + limits.join,
             },
@@ -164,11 +167,11 @@ impl Guard {
                 leave: LeaveCause::Stopped,
                 ..End::new("client_stop")
             }),
-            (Ok(_), Phase::Silent { .. }) => no_join("the first message is no join"),
-            (Err(error), Phase::Silent { .. }) => no_join(&error.to_string()),
+            (Ok(_), Phase::Silent { .. }) => self.no_join("the first message is no join"),
+            (Err(error), Phase::Silent { .. }) => self.no_join(&error.to_string()),
             (Ok(ClientMessage::Join(_)), Phase::Talking) => self.malformed("a second join"),
             (Ok(ClientMessage::Unknown(kind)), Phase::Talking) => {
-                log::debug!(context = "peer", kind = kind.as_str(); "client_message_ignored");
+                log::debug!(context = "peer", connection = self.connection.0, kind = kind.as_str(); "client_message_ignored");
                 Verdict::Nothing
             }
             (Ok(ClientMessage::Control(control)), Phase::Talking) => {
@@ -196,7 +199,7 @@ impl Guard {
     /// A binary frame; the protocol has none.
     pub(crate) fn binary(&mut self) -> Verdict {
         match self.phase {
-            Phase::Silent { .. } => no_join("a binary frame"),
+            Phase::Silent { .. } => self.no_join("a binary frame"),
             Phase::Talking => self.malformed("a binary frame"),
         }
     }
@@ -212,7 +215,7 @@ impl Guard {
     /// The time is `now`.
     pub(crate) fn tick(&mut self, now: Instant) -> Verdict {
         if matches!(self.phase, Phase::Silent { until } if until <= now) {
-            return no_join("no message in time");
+            return self.no_join("no message in time");
         }
         if now < self.next_ping {
             return Verdict::Nothing;
@@ -227,7 +230,7 @@ impl Guard {
 
     fn malformed(&mut self, reason: &str) -> Verdict {
         self.malformed += 1;
-        log::warn!(context = "peer", reason = reason, count = self.malformed; "client_message_refused");
+        log::warn!(context = "peer", connection = self.connection.0, reason = reason, count = self.malformed; "client_message_refused");
         if self.malformed < MAX_MALFORMED {
             return Verdict::Nothing;
         }
@@ -243,21 +246,21 @@ impl Guard {
         }
         let count = std::mem::take(untold);
         *last = Some(now);
-        log::warn!(context = "peer", reason = reason, count = count; "client_control_refused");
+        log::warn!(context = "peer", connection = self.connection.0, reason = reason, count = count; "client_control_refused");
         Verdict::Reply(ServerMessage::ControlRefused {
             name,
             property,
             reason: format!("{reason} ({count} refused)"),
         })
     }
-}
 
-fn no_join(reason: &str) -> Verdict {
-    log::warn!(context = "peer", reason = reason; "join_refused");
-    Verdict::End(End::refused(
-        ServerMessage::Error(ErrorCode::Join),
-        "join_refused",
-    ))
+    fn no_join(&self, reason: &str) -> Verdict {
+        log::warn!(context = "peer", connection = self.connection.0, reason = reason; "join_refused");
+        Verdict::End(End::refused(
+            ServerMessage::Error(ErrorCode::Join),
+            "join_refused",
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -281,7 +284,7 @@ mod tests {
     }
 
     fn silent(now: Instant) -> Guard {
-        Guard::new(Limits::default(), now)
+        Guard::new(Connection(1), Limits::default(), now)
     }
 
     fn talking(now: Instant) -> Guard {

@@ -231,8 +231,8 @@ impl Lobby {
     /// Hands a word to a socket; one that has taken none for so long is no longer served.
     fn hand(&mut self, connection: Connection, word: Word) -> Option<Input> {
         let client = self.clients.get(&connection)?;
-        if let Err(mpsc::error::TrySendError::Full(_)) = client.try_send(word) {
-            log::warn!(context = "peer", connection = connection.0; "client_too_slow");
+        if let Err(error) = client.try_send(word) {
+            log::warn!(context = "peer", connection = connection.0, error:% = error; "client_not_served");
             self.clients.remove(&connection);
             return Some(Input::Gone {
                 connection,

@@ -77,7 +77,7 @@ impl Door {
 /// [`Limits::shutdown`]) and every client hear its last word.
 ///
 /// # Errors
-/// When the listener has no address.
+/// When the listener has no address, or a fault of our own leaves nobody to let clients in.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -98,12 +98,20 @@ pub async fn run(
         })
         .run();
     let mut server = tokio::spawn(server);
-    let lobby = tokio::spawn(lobby.run());
+    let mut lobby = tokio::spawn(lobby.run());
 
-    shutdown.await;
-    // A lobby that is gone has finished.
-    let _ = door.lobby.send(Request::Shutdown).await;
-    let _ = lobby.await;
+    tokio::select! {
+        () = shutdown => {
+            // A lobby that is gone has finished.
+            let _ = door.lobby.send(Request::Shutdown).await;
+            let _ = lobby.await;
+        }
+        ended = &mut lobby => {
+            // Without it nobody can come in: whoever started this program starts it again.
+            let reason = ended.err().map_or_else(String::new, |error| error.to_string());
+            return Err(std::io::Error::other(format!("the lobby ended: {reason}")));
+        }
+    }
     let _ = close.send(true);
     let all = u32::try_from(MAX_SOCKETS).unwrap_or(u32::MAX);
     let _ = timeout(2 * limits.write, door.sockets.acquire_many(all)).await;

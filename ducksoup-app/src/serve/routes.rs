@@ -110,7 +110,7 @@ fn home(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
         .and(with_door.clone())
         .then(async |path: FullPath, door: Arc<Door>| {
             if door.config.web_prefix == path.as_str() {
-                return see(format!("{}/", path.as_str()));
+                return see(&format!("{}/", path.as_str()));
             }
             file(&door, assets::page("").unwrap_or_default(), &path).await
         })
@@ -168,7 +168,7 @@ fn test(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
                     return refusal;
                 }
                 if !name.is_empty() && name == tail.as_str() {
-                    return see(format!("{}/", path.as_str()));
+                    return see(&format!("{}/", path.as_str()));
                 }
                 match assets::page(tail.as_str()) {
                     Some(page) if !name.is_empty() => file(&door, page, &path).await,
@@ -202,7 +202,7 @@ fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
                     "" if path.as_str().ends_with('/') => {
                         found("text/html; charset=utf-8", stats::page(&figures).into())
                     }
-                    "" => see(format!("{}/", path.as_str())),
+                    "" => see(&format!("{}/", path.as_str())),
                     "interactions.json" => found(
                         "application/json; charset=utf-8",
                         figures.to_string().into(),
@@ -264,9 +264,9 @@ fn text(status: StatusCode, sentence: &'static str) -> Answer {
 }
 
 /// A folder without its slash: links in its page would be wrong.
-fn see(path: String) -> Answer {
+fn see(path: &str) -> Answer {
     let mut answer = text(StatusCode::FOUND, "");
-    if let Ok(location) = HeaderValue::from_str(&path) {
+    if let Ok(location) = HeaderValue::from_str(path) {
         answer.headers_mut().insert(LOCATION, location);
     }
     answer

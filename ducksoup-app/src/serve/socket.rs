@@ -54,7 +54,7 @@ pub(crate) async fn serve(web: WebSocket, origin: String, door: Arc<Door>) {
     log::info!(context = "peer", origin = origin.as_str(), connection = connection.0; "websocket_upgraded");
     let (client, words) = mpsc::channel(CLIENT_QUEUE);
     let socket = Socket {
-        guard: Guard::new(door.config.limits, now),
+        guard: Guard::new(connection, door.config.limits, now),
         door,
         connection,
         origin,

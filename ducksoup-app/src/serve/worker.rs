@@ -272,40 +272,49 @@ impl Keeper {
         mut killed: oneshot::Receiver<()>,
     ) {
         let stage = self.stage.0;
+        let group = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let group = group.and_then(Pid::from_raw);
         let reading = read(self.stage, stdout, self.events.clone());
         tokio::pin!(reading);
+        let mut output = Output::Open;
         let mut writes = true;
-        let read_to_its_end = loop {
+        let cause = loop {
             tokio::select! {
-                () = &mut reading => break true,
-                _ = &mut killed => break false,
+                end = &mut reading, if output == Output::Open => {
+                    output = end;
+                    match end {
+                        Output::Refused => break "line too long",
+                        // Nothing more can be said; the exit follows at once, or it is helped along.
+                        _ => match timeout(self.limits.read, self.child.wait()).await {
+                            Ok(_) => break "exit",
+                            Err(_) => break "closed its output",
+                        },
+                    }
+                }
+                _ = self.child.wait() => break "exit",
+                _ = &mut killed => break "killed",
                 written = &mut writing, if writes => {
                     writes = false;
                     if matches!(written, Ok(Written::Stuck)) {
-                        log::error!(context = "app", stage = stage, cause = "does not read"; "stage_killed");
-                        break false;
+                        break "does not read";
                     }
                 }
             }
         };
-        if read_to_its_end {
-            // Nothing more can be said; the exit follows at once, or it is helped along.
-            if timeout(self.limits.read, self.child.wait()).await.is_err() {
-                log::error!(context = "app", stage = stage, cause = "closed its output"; "stage_killed");
-                self.kill_group();
-            }
-        } else {
-            self.kill_group();
+        // What an effect may have started goes with its stage.
+        if let Some(group) = group {
+            // Gone already is as good.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if output == Output::Open {
             let _ = timeout(LAST_OUTPUT, reading).await;
         }
         let status = match self.child.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        // What an effect may have started goes with its stage.
-        self.kill_group();
         writing.abort();
-        log::debug!(context = "app", stage = stage, status = status.as_str(); "stage_ended");
+        log::info!(context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
         let event = StageEvent {
             stage: self.stage,
             what: StageDeed::Ended,
@@ -313,31 +322,40 @@ impl Keeper {
         // Nobody listens once the door is gone.
         let _ = self.events.send(event).await;
     }
+}
 
-    fn kill_group(&self) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
-            // Gone already is as good.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
+/// What has become of a stage's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// It is read.
+    Open,
+    /// The stage closed it.
+    Closed,
+    /// A line was too long; it is read no more.
+    Refused,
 }
 
 /// Reads frames until the end of the output, or a line that is too long.
-async fn read(stage: Stage, stdout: impl AsyncRead + Unpin, events: mpsc::Sender<StageEvent>) {
+async fn read(
+    stage: Stage,
+    stdout: impl AsyncRead + Unpin,
+    events: mpsc::Sender<StageEvent>,
+) -> Output {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     loop {
         line.clear();
         let mut limited = (&mut stdout).take(MAX_STAGE_LINE as u64);
         match limited.read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return Output::Closed,
             Ok(_) => {}
         }
         if line.last() != Some(&b'\n') {
-            let length = line.len();
-            log::error!(context = "app", stage = stage.0, value = length; "stage_line_incomplete");
-            return;
+            // Cut by the limit, or by a death in the middle of a word.
+            return match line.len() {
+                MAX_STAGE_LINE => Output::Refused,
+                _ => Output::Closed,
+            };
         }
         match serde_json::from_slice(&line) {
             Ok(StageFrame::Log { entry }) => crate::log::interaction_entry(entry),
@@ -347,7 +365,7 @@ async fn read(stage: Stage, stdout: impl AsyncRead + Unpin, events: mpsc::Sender
                     what: StageDeed::Said(frame),
                 };
                 if events.send(event).await.is_err() {
-                    return;
+                    return Output::Closed;
                 }
             }
             Err(error) => {
