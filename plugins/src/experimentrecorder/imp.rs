@@ -74,12 +74,16 @@ pub struct ExperimentRecorder {
         get, set, type = Layout, member = layout, mutable_ready, builder(Layout::default()))]
     /// Folder of the files, made when it is missing.
     #[property(name = "folder", nick = "Folder",
-        blurb = "Folder of the files, made when it is missing",
-        get, set, type = String, member = folder, default = DEFAULT_FOLDER, mutable_ready)]
+        blurb = "Folder of the files, made when it is missing; changes have no effect once \
+                 something is recorded",
+        get, set = Self::set_folder, type = String, member = folder, default = DEFAULT_FOLDER,
+        mutable_playing)]
     /// What file names begin with.
     #[property(name = "prefix", nick = "Prefix",
-        blurb = "What file names begin with, without a slash: <prefix>-<what>.<ext>",
-        get, set, type = String, member = prefix, default = DEFAULT_PREFIX, mutable_ready)]
+        blurb = "What file names begin with, without a slash: <prefix>-<what>.<ext>; changes \
+                 have no effect once something is recorded",
+        get, set = Self::set_prefix, type = String, member = prefix, default = DEFAULT_PREFIX,
+        mutable_playing)]
     /// Running time that is zero in every file, in nanoseconds.
     #[property(name = "origin", nick = "Origin",
         blurb = "Running time that is zero in every file, in nanoseconds; nothing older is \
@@ -365,6 +369,16 @@ impl ExperimentRecorder {
         if !self.inbox.tell(Input::Finish) {
             gst::debug!(CAT, imp = self, "nothing to finish");
         }
+    }
+
+    fn set_folder(&self, folder: String) {
+        self.settings().folder.clone_from(&folder);
+        self.inbox.tell(Input::Folder(folder.into()));
+    }
+
+    fn set_prefix(&self, prefix: String) {
+        self.settings().prefix.clone_from(&prefix);
+        self.inbox.tell(Input::Prefix(prefix));
     }
 
     fn set_origin(&self, origin: u64) {

@@ -6,6 +6,7 @@
 //! comes in is dropped, counted, and the next unit that goes in is marked as following a loss.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub(super) enum Input {
     End { slot: Slot, why: End },
     /// The origin in running time; `None`: the first unit.
     Origin(Option<u64>),
+    /// Where files go.
+    Folder(PathBuf),
+    /// What their names begin with.
+    Prefix(String),
     /// Close all files.
     Finish,
     /// Close all files; the thread ends.

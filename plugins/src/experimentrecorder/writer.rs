@@ -160,9 +160,18 @@ impl Writer {
                     *own = origin;
                 }
             }
+            // An open file keeps its place, and those that follow it stay beside it.
+            Input::Folder(folder) if self.waits() => self.plan.folder = folder,
+            Input::Prefix(prefix) if self.waits() => self.plan.prefix = prefix,
+            Input::Folder(_) | Input::Prefix(_) => {}
             Input::Finish | Input::Stop => self.finish(),
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether nothing is recorded yet.
+    fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
     }
 
     /// Nothing came for a while: what is held back goes to the disk.
