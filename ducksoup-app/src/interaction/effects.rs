@@ -26,8 +26,11 @@ pub fn check(options: &JoinOptions, settings: &StageSettings) -> Result<(), FxEr
 /// Puts a checked effect into its slot.
 pub fn fill(slot: &gst::Element, fx: Option<&str>, settings: &StageSettings) {
     let (allow, deny) = lists(&settings.effect_policy);
-    let folders: Vec<_> =
-        settings.effect_folders.iter().map(|folder| folder.to_string_lossy()).collect();
+    let folders: Vec<_> = settings
+        .effect_folders
+        .iter()
+        .map(|folder| folder.to_string_lossy())
+        .collect();
     slot.set_property("allow", allow.join(","));
     slot.set_property("deny", deny.join(","));
     slot.set_property("folders", folders.join(":"));
@@ -39,6 +42,8 @@ fn lists(policy: &[String]) -> (Vec<&str>, Vec<&str>) {
     let (deny, allow): (Vec<_>, Vec<_>) = policy.iter().partition(|name| name.starts_with('-'));
     (
         allow.into_iter().map(String::as_str).collect(),
-        deny.into_iter().map(|name| name.trim_start_matches('-')).collect(),
+        deny.into_iter()
+            .map(|name| name.trim_start_matches('-'))
+            .collect(),
     )
 }

@@ -3,8 +3,6 @@
 //! The elements this process brings along. A type name can exist only once in a process, so a copy
 //! of ours that the plugin path brings is taken out of the registry before our own is registered.
 
-
-
 /// What cannot be done without, and the Debian package that brings it.
 const NEEDED: [(&str, &str); 12] = [
     ("webrtcbin", "gstreamer1.0-plugins-bad"),
@@ -38,7 +36,9 @@ pub enum ElementsError {
 /// Names what is missing.
 pub fn register() -> Result<(), ElementsError> {
     static ONCE: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut done = ONCE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut done = ONCE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*done {
         let registry = gst::Registry::get();
         if let Some(other) = registry.find_plugin("ducksoup") {

@@ -158,7 +158,10 @@ impl Journal {
         if let Some(user) = user {
             entry.insert("user".into(), user.as_str().into());
         }
-        entry.insert("sinceCreation".into(), json!(milliseconds(self.created.elapsed())));
+        entry.insert(
+            "sinceCreation".into(),
+            json!(milliseconds(self.created.elapsed())),
+        );
         if let Some(started) = self.started {
             entry.insert("sinceStart".into(), json!(milliseconds(started.elapsed())));
         }
@@ -189,7 +192,9 @@ impl Journal {
 
     /// Notes a participant's options.
     pub fn participant(&mut self, options: &JoinOptions) {
-        self.manifest.participants.insert(options.user.clone(), options.clone());
+        self.manifest
+            .participants
+            .insert(options.user.clone(), options.clone());
         self.save();
     }
 
@@ -218,7 +223,10 @@ impl Journal {
     pub fn files(&self) -> BTreeMap<Identifier, Vec<String>> {
         let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for recording in &self.manifest.files {
-            files.entry(recording.user.clone()).or_default().push(recording.path.clone());
+            files
+                .entry(recording.user.clone())
+                .or_default()
+                .push(recording.path.clone());
         }
         files
     }
@@ -236,7 +244,13 @@ impl Journal {
             });
         if let Err(error) = saved {
             let fields = json!({"error": error.to_string()});
-            self.write(Level::Error, "interaction", "manifest_write_failed", None, fields);
+            self.write(
+                Level::Error,
+                "interaction",
+                "manifest_write_failed",
+                None,
+                fields,
+            );
         }
     }
 }

@@ -95,7 +95,11 @@ mod tests {
             (offered_again, offered_again, Step::Wait),
         ] {
             let mut negotiation = state;
-            assert_eq!((negotiation.want(), negotiation), (step, next), "want in {state:?}");
+            assert_eq!(
+                (negotiation.want(), negotiation),
+                (step, next),
+                "want in {state:?}"
+            );
         }
         for (state, next) in [
             (idle, idle),
@@ -116,7 +120,11 @@ mod tests {
             (offered_again, creating, Step::CreateOffer),
         ] {
             let mut negotiation = state;
-            assert_eq!((negotiation.answered(), negotiation), (step, next), "answered in {state:?}");
+            assert_eq!(
+                (negotiation.answered(), negotiation),
+                (step, next),
+                "answered in {state:?}"
+            );
         }
     }
 }

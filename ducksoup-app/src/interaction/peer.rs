@@ -13,8 +13,8 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
-use super::effects;
 use super::chain::{Chain, ChainError, Layout, Mode, Values};
+use super::effects;
 use super::input::{Input, Inputs, PeerInput};
 use super::negotiation::{Negotiation, Step};
 use super::sdp::{self, Codec, Kind};
@@ -103,7 +103,11 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values { options: &options, bitrates, jitter_buffer };
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+            };
             let chain = Chain::build(&mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
@@ -112,9 +116,11 @@ impl Peer {
         }
 
         let bin = gst::Bin::with_name(&bin_name(connection));
-        bin.add(&webrtcbin).map_err(|error| PeerError::Step("webrtcbin", error))?;
+        bin.add(&webrtcbin)
+            .map_err(|error| PeerError::Step("webrtcbin", error))?;
         for chain in &chains {
-            bin.add(&chain.bin).map_err(|error| PeerError::Step("chain", error))?;
+            bin.add(&chain.bin)
+                .map_err(|error| PeerError::Step("chain", error))?;
             watch_first_media(chain, connection, inputs)?;
         }
         let recorder = if settings.recording && mode.layout != Layout::None {
@@ -149,12 +155,19 @@ impl Peer {
     pub fn attach(&mut self, mixer: &gst::Element) -> Result<(), PeerError> {
         for chain in &self.chains {
             let kind = chain.codec.kind();
-            let source = chain.bin.static_pad("src").ok_or(PeerError::Pad("chain's src"))?;
+            let source = chain
+                .bin
+                .static_pad("src")
+                .ok_or(PeerError::Pad("chain's src"))?;
             let ghost = ghost(&self.bin, &source, kind.name())?;
-            let sink = mixer.request_pad_simple("sink_%u").ok_or(PeerError::Pad("mixer's sink"))?;
+            let sink = mixer
+                .request_pad_simple("sink_%u")
+                .ok_or(PeerError::Pad("mixer's sink"))?;
             sink.set_property("participant", self.options.user.as_str());
             sink.set_property_from_str("kind", kind.name());
-            ghost.link(&sink).map_err(|error| PeerError::Link("mixer", error))?;
+            ghost
+                .link(&sink)
+                .map_err(|error| PeerError::Link("mixer", error))?;
             self.mixer_sinks.push(sink);
         }
         Ok(())
@@ -165,7 +178,10 @@ impl Peer {
         for chain in &self.chains {
             let transceiver = self.webrtcbin.emit_by_name::<WebRTCRTPTransceiver>(
                 "add-transceiver",
-                &[&WebRTCRTPTransceiverDirection::Recvonly, &chain.codec.caps(None, twcc)],
+                &[
+                    &WebRTCRTPTransceiverDirection::Recvonly,
+                    &chain.codec.caps(None, twcc),
+                ],
             );
             if chain.codec.kind() == Kind::Video {
                 transceiver.set_property("do-nack", true);
@@ -188,7 +204,9 @@ impl Peer {
         for codec in &source.codecs {
             let key = (source.user.clone(), *codec);
             if let Some(route) = self.routes.get(&key) {
-                route.transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+                route
+                    .transceiver
+                    .set_direction(WebRTCRTPTransceiverDirection::Sendonly);
             } else {
                 let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
                 self.routes.insert(key, route);
@@ -202,7 +220,9 @@ impl Peer {
     pub fn hide(&mut self, user: &Identifier) {
         for ((source, _), route) in &self.routes {
             if source == user {
-                route.transceiver.set_direction(WebRTCRTPTransceiverDirection::Inactive);
+                route
+                    .transceiver
+                    .set_direction(WebRTCRTPTransceiverDirection::Inactive);
                 self.stale = true;
             }
         }
@@ -238,25 +258,32 @@ impl Peer {
         }
         self.unpromised += 1;
         let (connection, inputs) = (self.connection, inputs.clone());
-        webrtc_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            match info.event().map(|event| event.type_()) {
+        webrtc_pad.add_probe(
+            gst::PadProbeType::EVENT_DOWNSTREAM,
+            move |_, info| match info.event().map(|event| event.type_()) {
                 Some(gst::EventType::Caps) => {
                     inputs.send(Input::Peer(connection, PeerInput::RoutePromised));
                     gst::PadProbeReturn::Remove
                 }
                 _ => gst::PadProbeReturn::Ok,
-            }
-        });
+            },
+        );
 
-        let mixer_pad =
-            mixer.request_pad_simple("src_%u").ok_or(PeerError::Pad("mixer's source"))?;
+        let mixer_pad = mixer
+            .request_pad_simple("src_%u")
+            .ok_or(PeerError::Pad("mixer's source"))?;
         mixer_pad.set_property("receiver", self.bin.name().as_str());
         mixer_pad.set_property("source", source.user.as_str());
         mixer_pad.set_property_from_str("kind", codec.kind().name());
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
-        mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
-        Ok(Route { mixer_pad, transceiver })
+        mixer_pad
+            .link(&ghost)
+            .map_err(|error| PeerError::Link("route", error))?;
+        Ok(Route {
+            mixer_pad,
+            transceiver,
+        })
     }
 
     /// Makes an offer if one is due.
@@ -306,7 +333,8 @@ impl Peer {
             let result = promise_error(&reply).map_or(Ok(()), Err);
             inputs.send(Input::Peer(connection, PeerInput::AnswerSet(result)));
         });
-        self.webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
+        self.webrtcbin
+            .emit_by_name::<()>("set-remote-description", &[answer, &promise]);
         Ok(())
     }
 
@@ -319,7 +347,8 @@ impl Peer {
 
     /// Takes one of the client's candidates.
     pub fn add_candidate(&self, m_line: u32, candidate: &str) {
-        self.webrtcbin.emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
+        self.webrtcbin
+            .emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
     }
 
     /// Notes that a track has passed its chain; true when it was the last one awaited.
@@ -349,15 +378,22 @@ impl Peer {
 
     /// Asks the browser and the encoder for a picture to start from.
     fn ask_for_keyframes(&self) {
-        let video = self.chains.iter().find(|chain| chain.codec.kind() == Kind::Video);
+        let video = self
+            .chains
+            .iter()
+            .find(|chain| chain.codec.kind() == Kind::Video);
         let Some(video) = video else {
             return;
         };
         let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
-        let encoder = video.bin.by_name("encoder").and_then(|element| element.static_pad("src"));
+        let encoder = video
+            .bin
+            .by_name("encoder")
+            .and_then(|element| element.static_pad("src"));
         for pad in [browser, encoder].into_iter().flatten() {
-            let event =
-                gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+                .all_headers(true)
+                .build();
             pad.send_event(event);
         }
     }
@@ -366,10 +402,7 @@ impl Peer {
     ///
     /// # Errors
     /// Why not, in words.
-    pub fn control(
-        &self,
-        control: &ducksoup_signaller::protocol::Control,
-    ) -> Result<(), String> {
+    pub fn control(&self, control: &ducksoup_signaller::protocol::Control) -> Result<(), String> {
         use ducksoup_signaller::protocol::ControlValue;
         let slot = self
             .chains
@@ -490,9 +523,14 @@ fn webrtcbin(
     webrtcbin.connect_closure(
         "on-ice-candidate",
         false,
-        glib::closure!(move |_webrtcbin: gst::Element, m_line: u32, candidate: String| {
-            to.send(Input::Peer(connection, PeerInput::LocalCandidate { m_line, candidate }));
-        }),
+        glib::closure!(
+            move |_webrtcbin: gst::Element, m_line: u32, candidate: String| {
+                to.send(Input::Peer(
+                    connection,
+                    PeerInput::LocalCandidate { m_line, candidate },
+                ));
+            }
+        ),
     );
     let to = inputs.clone();
     webrtcbin.connect_notify(Some("connection-state"), move |webrtcbin, _| {
@@ -517,8 +555,11 @@ fn ghost(bin: &gst::Bin, target: &gst::Pad, name: &str) -> Result<gst::GhostPad,
         .map_err(|error| PeerError::Step("ghost pad", error))?
         .name(name)
         .build();
-    ghost.set_active(true).map_err(|error| PeerError::Step("ghost pad", error))?;
-    bin.add_pad(&ghost).map_err(|error| PeerError::Step("ghost pad", error))?;
+    ghost
+        .set_active(true)
+        .map_err(|error| PeerError::Step("ghost pad", error))?;
+    bin.add_pad(&ghost)
+        .map_err(|error| PeerError::Step("ghost pad", error))?;
     Ok(ghost)
 }
 
@@ -528,7 +569,10 @@ fn watch_first_media(
     inputs: &Inputs,
 ) -> Result<(), PeerError> {
     let (kind, inputs) = (chain.codec.kind(), inputs.clone());
-    let source = chain.bin.static_pad("src").ok_or(PeerError::Pad("chain's src"))?;
+    let source = chain
+        .bin
+        .static_pad("src")
+        .ok_or(PeerError::Pad("chain's src"))?;
     let media = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     source.add_probe(media, move |_, _| {
         inputs.send(Input::Peer(connection, PeerInput::TrackReady(kind)));
@@ -574,7 +618,10 @@ fn link_tracks_as_they_come(
             return drop_everything(pad);
         }
         let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
-        inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
+        inputs.send(Input::Peer(
+            connection,
+            PeerInput::TrackReceived { kind, ssrc },
+        ));
     });
 }
 
@@ -591,13 +638,18 @@ fn recorder(
     mode: &Mode,
     options: &JoinOptions,
 ) -> Result<gst::Element, PeerError> {
-    let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
+    let layout = if mode.layout == Layout::Split {
+        "split"
+    } else {
+        "muxed"
+    };
     let recorder = gst::ElementFactory::make("experimentrecorder")
         .name("recorder")
         .property_from_str("layout", layout)
         .build()
         .map_err(|error| PeerError::Step("recorder", error))?;
-    bin.add(&recorder).map_err(|error| PeerError::Step("recorder", error))?;
+    bin.add(&recorder)
+        .map_err(|error| PeerError::Step("recorder", error))?;
     for chain in chains {
         let kind = chain.codec.kind();
         let mut tees = vec!["dry"];
@@ -609,7 +661,8 @@ fn recorder(
             let sink = recorder
                 .request_pad_simple(&format!("{tee}_{kind}"))
                 .ok_or(PeerError::Pad("recorder's sink"))?;
-            tap.link(&sink).map_err(|error| PeerError::Link("recorder", error))?;
+            tap.link(&sink)
+                .map_err(|error| PeerError::Link("recorder", error))?;
         }
     }
     Ok(recorder)
@@ -646,13 +699,12 @@ fn create_offer(webrtcbin: &gst::Element, connection: Connection, inputs: &Input
 }
 
 /// What went wrong, when a promise tells of an error.
-fn promise_error(
-    reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>,
-) -> Option<String> {
+fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
     match reply {
-        Ok(Some(structure)) => {
-            structure.get::<glib::Error>("error").ok().map(|error| error.to_string())
-        }
+        Ok(Some(structure)) => structure
+            .get::<glib::Error>("error")
+            .ok()
+            .map(|error| error.to_string()),
         Ok(None) => None,
         Err(error) => Some(format!("{error:?}")),
     }

@@ -115,7 +115,9 @@ impl Codec {
                 .field("clock-rate", 90_000),
         };
         if self.kind() == Kind::Video {
-            caps = caps.field("rtcp-fb-nack-pli", true).field("rtcp-fb-ccm-fir", true);
+            caps = caps
+                .field("rtcp-fb-nack-pli", true)
+                .field("rtcp-fb-ccm-fir", true);
         }
         if twcc {
             caps = caps
@@ -171,7 +173,10 @@ mod tests {
         gst::init().expect("GStreamer starts");
         let text = format!(
             "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{}",
-            sections.iter().map(|line| format!("{line}\r\n")).collect::<String>()
+            sections
+                .iter()
+                .map(|line| format!("{line}\r\n"))
+                .collect::<String>()
         );
         gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).expect("SDP")
     }
@@ -187,7 +192,10 @@ mod tests {
         );
         assert_eq!(
             judge(&answer(&[good]), 2),
-            Err(AnswerError::Sections { found: 1, offered: 2 })
+            Err(AnswerError::Sections {
+                found: 1,
+                offered: 2
+            })
         );
     }
 
@@ -199,6 +207,12 @@ mod tests {
         assert_eq!(promise.get::<&str>("profile-level-id"), Ok("42e01f"));
         assert_eq!(promise.get::<u32>("ssrc"), Ok(7));
         assert_eq!(promise.get::<&str>("extmap-3"), Ok(TWCC_URI));
-        assert!(!Codec::Opus.caps(None, false).structure(0).expect("one").has_field("ssrc"));
+        assert!(
+            !Codec::Opus
+                .caps(None, false)
+                .structure(0)
+                .expect("one")
+                .has_field("ssrc")
+        );
     }
 }

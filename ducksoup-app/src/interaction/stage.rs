@@ -64,7 +64,10 @@ impl Stage {
         );
         let to = door.clone();
         let signaller = ServerSignaller::new(move |connection, message| {
-            to.send(StageFrame::Send { connection, message });
+            to.send(StageFrame::Send {
+                connection,
+                message,
+            });
         });
         connect_signaller(&signaller, &inputs);
         signaller.start();
@@ -104,9 +107,14 @@ impl Stage {
 
     /// How long nothing needs to be done.
     fn patience(&self) -> Duration {
-        let life = self.lifecycle.next_timeout().map(|at| at.saturating_sub(self.now()));
-        let graph =
-            self.graph.next_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+        let life = self
+            .lifecycle
+            .next_timeout()
+            .map(|at| at.saturating_sub(self.now()));
+        let graph = self
+            .graph
+            .next_timeout()
+            .map(|at| at.saturating_duration_since(Instant::now()));
         [life, graph].into_iter().flatten().min().unwrap_or(IDLE)
     }
 
@@ -114,11 +122,22 @@ impl Stage {
         for connection in self.graph.stuck(Instant::now()) {
             let user = self.graph.user_of(connection).cloned();
             let fields = json!({"error": "the effect chain does not stop"});
-            self.journal.write(Level::Error, "pipeline", "gstreamer_pipeline_error", user.as_ref(), fields);
+            self.journal.write(
+                Level::Error,
+                "pipeline",
+                "gstreamer_pipeline_error",
+                user.as_ref(),
+                fields,
+            );
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
-        if self.finishing.is_some() && self.lifecycle.next_timeout().is_some_and(|at| at <= self.now()) {
+        if self.finishing.is_some()
+            && self
+                .lifecycle
+                .next_timeout()
+                .is_some_and(|at| at <= self.now())
+        {
             // Some recorder does not finish: what is complete is told.
             let files = self.journal.files();
             return self.advance(lifecycle::Input::FilesFinished(files));
@@ -142,10 +161,17 @@ impl Stage {
     fn frame(&mut self, frame: DoorFrame) -> ControlFlow<()> {
         match frame {
             DoorFrame::Open(_) => log::error!("the door opened this stage twice"),
-            DoorFrame::Join { connection, origin: _, options } => {
+            DoorFrame::Join {
+                connection,
+                origin: _,
+                options,
+            } => {
                 return self.join(connection, options);
             }
-            DoorFrame::Message { connection, message } => {
+            DoorFrame::Message {
+                connection,
+                message,
+            } => {
                 return self.client_message(connection, message);
             }
             DoorFrame::Leave { connection, cause } => {
@@ -160,15 +186,28 @@ impl Stage {
     fn join(&mut self, connection: Connection, options: Box<JoinOptions>) -> ControlFlow<()> {
         if let Err(error) = effects::check(&options, &self.opening.settings) {
             let fields = json!({"error": error.to_string()});
-            self.journal.write(Level::Error, "peer", "join_refused", Some(&options.user), fields);
+            self.journal.write(
+                Level::Error,
+                "peer",
+                "join_refused",
+                Some(&options.user),
+                fields,
+            );
             self.send(connection, ServerMessage::Error(ErrorCode::Join));
             self.door.send(StageFrame::Close { connection });
             return ControlFlow::Continue(());
         }
-        self.advance(lifecycle::Input::Join { connection, options })
+        self.advance(lifecycle::Input::Join {
+            connection,
+            options,
+        })
     }
 
-    fn client_message(&mut self, connection: Connection, message: ClientMessage) -> ControlFlow<()> {
+    fn client_message(
+        &mut self,
+        connection: Connection,
+        message: ClientMessage,
+    ) -> ControlFlow<()> {
         let Some(user) = self.lifecycle.user_of(connection).cloned() else {
             return ControlFlow::Continue(());
         };
@@ -197,7 +236,11 @@ impl Stage {
             }
             ClientMessage::IceConnectionState(state) => {
                 if state == "disconnected" {
-                    self.offer_again(connection, &user, "client_ice_connection_state_disconnected");
+                    self.offer_again(
+                        connection,
+                        &user,
+                        "client_ice_connection_state_disconnected",
+                    );
                 }
                 let message = format!("client_ice_connection_state_{state}");
                 self.client_words("signaling", &message, &user, None);
@@ -213,13 +256,24 @@ impl Stage {
     }
 
     /// An entry that is the client's own.
-    fn client_words(&mut self, context: &str, message: &str, user: &Identifier, text: Option<String>) {
+    fn client_words(
+        &mut self,
+        context: &str,
+        message: &str,
+        user: &Identifier,
+        text: Option<String>,
+    ) {
         let mut fields = json!({"source": "client"});
         if let Some(text) = text {
-            let name = if context == "track" { "value" } else { "payload" };
+            let name = if context == "track" {
+                "value"
+            } else {
+                "payload"
+            };
             fields[name] = Value::String(text);
         }
-        self.journal.write(Level::Debug, context, message, Some(user), fields);
+        self.journal
+            .write(Level::Debug, context, message, Some(user), fields);
     }
 
     fn offer_again(&mut self, connection: Connection, user: &Identifier, cause: &str) {
@@ -238,7 +292,10 @@ impl Stage {
 
     fn control(&mut self, connection: Connection, user: &Identifier, control: &Control) {
         let target = control.user.as_ref().unwrap_or(user);
-        let peer = self.lifecycle.connection_of(target).and_then(|target| self.graph.peer(target));
+        let peer = self
+            .lifecycle
+            .connection_of(target)
+            .and_then(|target| self.graph.peer(target));
         let result = match peer {
             Some(peer) => peer.control(control),
             None => Err(format!("{target} is not connected")),
@@ -252,13 +309,32 @@ impl Stage {
         });
         match result {
             Ok(()) => {
-                self.journal.write(Level::Info, "track", "client_fx_control", Some(user), fields);
+                self.journal.write(
+                    Level::Info,
+                    "track",
+                    "client_fx_control",
+                    Some(user),
+                    fields,
+                );
             }
             Err(reason) => {
                 fields["error"] = Value::String(reason.clone());
-                self.journal.write(Level::Error, "track", "client_fx_control_refused", Some(user), fields);
+                self.journal.write(
+                    Level::Error,
+                    "track",
+                    "client_fx_control_refused",
+                    Some(user),
+                    fields,
+                );
                 let Control { name, property, .. } = control.clone();
-                self.send(connection, ServerMessage::ControlRefused { name, property, reason });
+                self.send(
+                    connection,
+                    ServerMessage::ControlRefused {
+                        name,
+                        property,
+                        reason,
+                    },
+                );
             }
         }
     }
@@ -301,20 +377,35 @@ impl Stage {
             },
             PeerInput::AnswerSet(Ok(())) => peer.answered(&inputs),
             PeerInput::LocalCandidate { m_line, candidate } => {
-                self.signaller.add_ice(&session(connection), &candidate, m_line, None);
+                self.signaller
+                    .add_ice(&session(connection), &candidate, m_line, None);
             }
             PeerInput::RemoteCandidate { m_line, candidate } => {
                 peer.add_candidate(m_line, &candidate);
             }
-            PeerInput::ConnectionState(state) => return self.connection_state(connection, &user, state),
+            PeerInput::ConnectionState(state) => {
+                return self.connection_state(connection, &user, state);
+            }
             PeerInput::TrackReceived { kind, ssrc } => {
                 let fields = json!({"type": kind.name(), "ssrc": ssrc});
-                self.journal.write(Level::Info, "track", "in_track_received", Some(&user), fields);
+                self.journal.write(
+                    Level::Info,
+                    "track",
+                    "in_track_received",
+                    Some(&user),
+                    fields,
+                );
             }
             PeerInput::TrackReady(kind) => {
                 let all = peer.track_ready(kind);
                 let fields = json!({"type": kind.name()});
-                self.journal.write(Level::Info, "interaction", "in_track_added", Some(&user), fields);
+                self.journal.write(
+                    Level::Info,
+                    "interaction",
+                    "in_track_added",
+                    Some(&user),
+                    fields,
+                );
                 if all {
                     return self.advance(lifecycle::Input::Ready { connection });
                 }
@@ -332,9 +423,20 @@ impl Stage {
         state: gst_webrtc::WebRTCPeerConnectionState,
     ) -> ControlFlow<()> {
         let fields = json!({"value": format!("{state:?}").to_lowercase()});
-        self.journal.write(Level::Debug, "signaling", "server_connection_state_changed", Some(user), fields);
+        self.journal.write(
+            Level::Debug,
+            "signaling",
+            "server_connection_state_changed",
+            Some(user),
+            fields,
+        );
         if state == gst_webrtc::WebRTCPeerConnectionState::Failed {
-            return self.fail(connection, user, "server_connection_failed", "ICE or DTLS failed");
+            return self.fail(
+                connection,
+                user,
+                "server_connection_failed",
+                "ICE or DTLS failed",
+            );
         }
         ControlFlow::Continue(())
     }
@@ -347,13 +449,21 @@ impl Stage {
         message: &str,
         error: &str,
     ) -> ControlFlow<()> {
-        self.journal.write(Level::Error, "peer", message, Some(user), json!({"error": error}));
+        self.journal.write(
+            Level::Error,
+            "peer",
+            message,
+            Some(user),
+            json!({"error": error}),
+        );
         self.advance(lifecycle::Input::Failed { connection })
     }
 
     fn bus(&mut self, message: &gst::Message) -> ControlFlow<()> {
         let connection = message.src().and_then(owner);
-        let user = connection.and_then(|connection| self.graph.user_of(connection)).cloned();
+        let user = connection
+            .and_then(|connection| self.graph.user_of(connection))
+            .cloned();
         match message.view() {
             gst::MessageView::Error(error) => {
                 let text = error.error().to_string();
@@ -383,7 +493,8 @@ impl Stage {
                     "error": warning.error().to_string(),
                     "element": message.src().map(|source| source.name().to_string()),
                 });
-                self.journal.write(Level::Error, "gstreamer", "warning", user.as_ref(), fields);
+                self.journal
+                    .write(Level::Error, "gstreamer", "warning", user.as_ref(), fields);
             }
             gst::MessageView::Element(element) => {
                 if let (Some(structure), Some(connection)) = (element.structure(), connection) {
@@ -414,7 +525,13 @@ impl Stage {
                 return self.files_finished_if_all();
             }
             "experimentrecorder-error" => {
-                self.journal.write(Level::Error, "pipeline", "recording_failed", user, Value::Object(fields));
+                self.journal.write(
+                    Level::Error,
+                    "pipeline",
+                    "recording_failed",
+                    user,
+                    Value::Object(fields),
+                );
             }
             "bitratecontroller-target" | "bitratecontroller-measured" => {}
             other => {
@@ -426,7 +543,8 @@ impl Stage {
                     fields.insert("onset".into(), json!(seconds));
                 }
                 let message = other.replace('-', "_");
-                self.journal.write(Level::Debug, "track", &message, user, Value::Object(fields));
+                self.journal
+                    .write(Level::Debug, "track", &message, user, Value::Object(fields));
             }
         }
         ControlFlow::Continue(())
@@ -438,10 +556,26 @@ impl Stage {
             return;
         };
         let name = file.rsplit('/').next().unwrap_or(&file).to_owned();
-        let path = self.journal.run().recordings().join(name).to_string_lossy().into_owned();
+        let path = self
+            .journal
+            .run()
+            .recordings()
+            .join(name)
+            .to_string_lossy()
+            .into_owned();
         report.remove("folder");
-        let recording = Recording { path: path.clone(), user: user.clone(), report };
-        self.journal.write(Level::Info, "pipeline", "file_finished", Some(user), json!({"file": path}));
+        let recording = Recording {
+            path: path.clone(),
+            user: user.clone(),
+            report,
+        };
+        self.journal.write(
+            Level::Info,
+            "pipeline",
+            "file_finished",
+            Some(user),
+            json!({"file": path}),
+        );
         self.journal.file(recording);
     }
 
@@ -467,7 +601,12 @@ impl Stage {
             Effect::Send { to, message } => self.send(to, message),
             Effect::Close(connection) => self.door.send(StageFrame::Close { connection }),
             Effect::Decline(connection) => self.door.send(StageFrame::Decline { connection }),
-            Effect::OpenPeer { connection, options, stream_id, count } => {
+            Effect::OpenPeer {
+                connection,
+                options,
+                stream_id,
+                count,
+            } => {
                 return self.open_peer(connection, *options, stream_id, count);
             }
             Effect::ClosePeer { connection, cause } => self.close_peer(connection, cause),
@@ -482,7 +621,13 @@ impl Stage {
             Effect::FinishFiles(outcome) => return self.finish_files(outcome),
             Effect::Over => self.door.send(StageFrame::Over),
             Effect::Exit => {
-                self.journal.write(Level::Info, "interaction", "interaction_deleted", None, json!({}));
+                self.journal.write(
+                    Level::Info,
+                    "interaction",
+                    "interaction_deleted",
+                    None,
+                    json!({}),
+                );
                 return ControlFlow::Break(());
             }
         }
@@ -492,9 +637,18 @@ impl Stage {
     fn send(&mut self, connection: Connection, message: ServerMessage) {
         if matches!(message, ServerMessage::Ending) {
             let user = self.lifecycle.user_of(connection).cloned();
-            self.journal.write(Level::Info, "peer", "interaction_ending_sent", user.as_ref(), json!({}));
+            self.journal.write(
+                Level::Info,
+                "peer",
+                "interaction_ending_sent",
+                user.as_ref(),
+                json!({}),
+            );
         }
-        self.door.send(StageFrame::Send { connection, message });
+        self.door.send(StageFrame::Send {
+            connection,
+            message,
+        });
     }
 
     fn open_peer(
@@ -507,7 +661,13 @@ impl Stage {
         let user = options.user.clone();
         if self.journal.files().is_empty() && count == 1 && self.graph_is_empty() {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
-            self.journal.write(Level::Info, "interaction", "interaction_created", Some(&user), fields);
+            self.journal.write(
+                Level::Info,
+                "interaction",
+                "interaction_created",
+                Some(&user),
+                fields,
+            );
         }
         let payload = serde_json::to_value(&options).unwrap_or_default();
         self.journal.write(
@@ -521,7 +681,13 @@ impl Stage {
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
             Ok(()) => {
-                self.journal.write(Level::Info, "pipeline", "pipeline_created", Some(&user), json!({}));
+                self.journal.write(
+                    Level::Info,
+                    "pipeline",
+                    "pipeline_created",
+                    Some(&user),
+                    json!({}),
+                );
                 ControlFlow::Continue(())
             }
             Err(error) => self.fail(connection, &user, "peer_server_failed", &error.to_string()),
@@ -543,7 +709,13 @@ impl Stage {
             CloseCause::Failed => "failed",
             CloseCause::Over => "interaction_over",
         };
-        self.journal.write(Level::Info, "peer", "peer_server_ended", user.as_ref(), json!({"cause": cause}));
+        self.journal.write(
+            Level::Info,
+            "peer",
+            "peer_server_ended",
+            user.as_ref(),
+            json!({"cause": cause}),
+        );
     }
 
     fn show(&mut self, to: Connection, user: &Identifier) -> ControlFlow<()> {
@@ -560,11 +732,20 @@ impl Stage {
     }
 
     fn start(&mut self) {
-        let zero = Zero { running_time: self.graph.running_time(), utc: Timestamp::now() };
+        let zero = Zero {
+            running_time: self.graph.running_time(),
+            utc: Timestamp::now(),
+        };
         self.t0 = Some(zero);
         self.graph.begin(zero.running_time);
         self.journal.started(zero.utc);
-        self.journal.write(Level::Info, "interaction", "interaction_started", None, json!({}));
+        self.journal.write(
+            Level::Info,
+            "interaction",
+            "interaction_started",
+            None,
+            json!({}),
+        );
     }
 
     /// Records a peer: from t0 with those who start together, from now on with one who came back.
@@ -582,11 +763,25 @@ impl Stage {
         let offset = SignedDuration::from_nanos(i64::try_from(offset).unwrap_or(i64::MAX));
         let start = t0.utc.saturating_add(offset).unwrap_or(t0.utc);
         let user = peer.options.user.clone();
-        let prefix = self.journal.run().recording_prefix(start, &user, peer.count);
-        let folder = self.opening.settings.data.join(self.journal.run().recordings());
-        self.graph.record(connection, origin, &folder.to_string_lossy(), &prefix);
+        let prefix = self
+            .journal
+            .run()
+            .recording_prefix(start, &user, peer.count);
+        let folder = self
+            .opening
+            .settings
+            .data
+            .join(self.journal.run().recordings());
+        self.graph
+            .record(connection, origin, &folder.to_string_lossy(), &prefix);
         let fields = json!({"recording_prefix": prefix});
-        self.journal.write(Level::Info, "pipeline", "pipeline_started", Some(&user), fields);
+        self.journal.write(
+            Level::Info,
+            "pipeline",
+            "pipeline_started",
+            Some(&user),
+            fields,
+        );
     }
 
     fn finish_files(&mut self, outcome: Outcome) -> ControlFlow<()> {
@@ -595,7 +790,8 @@ impl Stage {
             Outcome::Aborted => ("interaction_aborted", "aborted"),
             Outcome::Interrupted => ("interaction_interrupted", "interrupted"),
         };
-        self.journal.write(Level::Info, "interaction", message, None, json!({}));
+        self.journal
+            .write(Level::Info, "interaction", message, None, json!({}));
         self.journal.ended(state);
         self.finishing = Some(outcome);
         self.graph.finish_files();
@@ -629,35 +825,31 @@ fn connect_signaller(signaller: &ServerSignaller, inputs: &Inputs) {
     signaller.connect_closure(
         "session-description",
         false,
-        glib::closure!(
-            move |_signaller: ServerSignaller,
-                  session: &str,
-                  answer: gst_webrtc::WebRTCSessionDescription| {
-                if let Some(connection) = connection_of(session) {
-                    to.send(Input::Peer(connection, PeerInput::Answered(answer)));
-                }
+        glib::closure!(move |_signaller: ServerSignaller,
+                             session: &str,
+                             answer: gst_webrtc::WebRTCSessionDescription| {
+            if let Some(connection) = connection_of(session) {
+                to.send(Input::Peer(connection, PeerInput::Answered(answer)));
             }
-        ),
+        }),
     );
     let to = inputs.clone();
     signaller.connect_closure(
         "handle-ice",
         false,
-        glib::closure!(
-            move |_signaller: ServerSignaller,
-                  session: &str,
-                  m_line: u32,
-                  _mid: Option<String>,
-                  candidate: &str| {
-                if let Some(connection) = connection_of(session) {
-                    let candidate = candidate.to_owned();
-                    to.send(Input::Peer(
-                        connection,
-                        PeerInput::RemoteCandidate { m_line, candidate },
-                    ));
-                }
+        glib::closure!(move |_signaller: ServerSignaller,
+                             session: &str,
+                             m_line: u32,
+                             _mid: Option<String>,
+                             candidate: &str| {
+            if let Some(connection) = connection_of(session) {
+                let candidate = candidate.to_owned();
+                to.send(Input::Peer(
+                    connection,
+                    PeerInput::RemoteCandidate { m_line, candidate },
+                ));
             }
-        ),
+        }),
     );
 }
 
@@ -684,7 +876,12 @@ fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
         } else if let Ok(text) = value.get::<Option<String>>() {
             json!(text)
         } else {
-            json!(value.serialize().map(|text| text.to_string()).unwrap_or_default())
+            json!(
+                value
+                    .serialize()
+                    .map(|text| text.to_string())
+                    .unwrap_or_default()
+            )
         };
         map.insert(name.to_string(), json);
     }

@@ -16,6 +16,8 @@
 //! *seated* (the stage knows it) or *leaving* (it has had its last word, its socket is not
 //! closed yet). A joined name finds a run that is opening or open; else it makes a new one.
 
+mod place;
+
 use super::limits::{Limits, MAX_HELD};
 use ducksoup_signaller::frame::{
     Connection, DoorFrame, LeaveCause, Opening, StageFrame, StageSettings,
@@ -23,6 +25,7 @@ use ducksoup_signaller::frame::{
 use ducksoup_signaller::protocol::{
     ClientMessage, ErrorCode, Identifier, JoinOptions, ServerMessage,
 };
+use place::{Key, Phase, Place, Run};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -96,47 +99,6 @@ pub(crate) enum Effect {
     Close(Connection),
     /// Kill a stage.
     Kill { stage: Stage, why: &'static str },
-}
-
-/// What makes two joins meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Key {
-    origin: String,
-    namespace: Identifier,
-    interaction: Identifier,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Opening { until: Instant },
-    Open,
-    Over { until: Option<Instant> },
-    Killed,
-}
-
-#[derive(Debug)]
-struct Run {
-    key: Key,
-    id: Identifier,
-    phase: Phase,
-    stats: Map<String, Value>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Waiting {
-        newcomer: Newcomer,
-        behind: Connection,
-        until: Instant,
-        held: Vec<ClientMessage>,
-    },
-    Seated {
-        stage: Stage,
-        user: Identifier,
-    },
-    Leaving {
-        stage: Stage,
-    },
 }
 
 /// Whether newcomers are let in.
@@ -235,7 +197,10 @@ impl Roster {
                     .places
                     .values()
                     .filter_map(|place| match place {
-                        Place::Seated { stage: own, user } if own == stage => Some(user.as_str()),
+                        Place::Seated {
+                            stage: own,
+                            newcomer,
+                        } if own == stage => Some(newcomer.options.user.as_str()),
                         _ => None,
                     })
                     .collect();
@@ -322,19 +287,14 @@ impl Roster {
         held: Vec<ClientMessage>,
         step: &mut Step<'_>,
     ) {
-        let Newcomer {
-            connection,
-            origin,
-            options,
-        } = newcomer;
-        let user = options.user.clone();
-        self.places
-            .insert(connection, Place::Seated { stage, user });
+        let connection = newcomer.connection;
         let frame = DoorFrame::Join {
             connection,
-            origin,
-            options,
+            origin: newcomer.origin.clone(),
+            options: newcomer.options.clone(),
         };
+        self.places
+            .insert(connection, Place::Seated { stage, newcomer });
         step.tell(stage, frame);
         for message in held {
             let frame = DoorFrame::Message {
@@ -387,12 +347,8 @@ impl Roster {
                     run.phase = Phase::Open;
                 }
             }
-            StageFrame::Over => {
-                if matches!(run.phase, Phase::Opening { .. } | Phase::Open) {
-                    run.phase = Phase::Over { until: None };
-                    self.await_exit(stage, step);
-                }
-            }
+            StageFrame::Over => self.over(stage, step),
+            StageFrame::Decline { connection } => self.decline(connection, stage, step),
             StageFrame::Stats { stats } => run.stats = stats,
             // The reader of the stage has printed it.
             StageFrame::Log { .. } => {}
@@ -414,6 +370,29 @@ impl Roster {
                     self.leave(connection, stage, step);
                 }
             }
+        }
+    }
+
+    fn over(&mut self, stage: Stage, step: &Step<'_>) {
+        if let Some(run) = self.runs.get_mut(&stage)
+            && run.takes_joins()
+        {
+            run.phase = Phase::Over { until: None };
+            self.await_exit(stage, step);
+        }
+    }
+
+    /// A join that crossed the stage's end on the way: it begins a new run.
+    fn decline(&mut self, connection: Connection, stage: Stage, step: &mut Step<'_>) {
+        // A stage that declines takes no more joins, or this one would come to it again.
+        self.over(stage, step);
+        if !self.is_seated(connection, stage) {
+            return;
+        }
+        if let Some(Place::Seated { newcomer, .. }) = self.places.remove(&connection) {
+            self.await_exit(stage, step);
+            self.join(newcomer, Vec::new(), step);
+            self.let_in_behind(connection, step);
         }
     }
 
@@ -511,8 +490,8 @@ impl Roster {
         self.places
             .iter()
             .find(|(_, place)| {
-                matches!(place, Place::Seated { stage: own, user: sitter }
-                if *own == stage && sitter == user)
+                matches!(place, Place::Seated { stage: own, newcomer }
+                if *own == stage && newcomer.options.user == *user)
             })
             .map(|(connection, _)| *connection)
     }
@@ -527,50 +506,6 @@ impl Roster {
     /// A stage speaks to its own clients only.
     fn is_seated(&self, connection: Connection, stage: Stage) -> bool {
         matches!(self.places.get(&connection), Some(Place::Seated { stage: own, .. }) if *own == stage)
-    }
-}
-
-impl Newcomer {
-    fn key(&self) -> Key {
-        Key {
-            origin: self.origin.clone(),
-            namespace: self.options.namespace.clone(),
-            interaction: self.options.interaction.clone(),
-        }
-    }
-}
-
-impl Run {
-    fn takes_joins(&self) -> bool {
-        matches!(self.phase, Phase::Opening { .. } | Phase::Open)
-    }
-}
-
-impl Phase {
-    fn until(&self) -> Option<Instant> {
-        match self {
-            Self::Opening { until } => Some(*until),
-            Self::Over { until } => *until,
-            Self::Open | Self::Killed => None,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Opening { .. } => "opening",
-            Self::Open => "open",
-            Self::Over { .. } => "over",
-            Self::Killed => "killed",
-        }
-    }
-}
-
-impl Place {
-    fn stage(&self) -> Option<Stage> {
-        match self {
-            Self::Seated { stage, .. } | Self::Leaving { stage } => Some(*stage),
-            Self::Waiting { .. } => None,
-        }
     }
 }
 

@@ -9,7 +9,6 @@ use super::{Door, socket, stats};
 use crate::config::read_config_file;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 use warp::filters::BoxedFilter;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION,
@@ -76,25 +75,44 @@ fn authorization() -> BoxedFilter<(Option<String>,)> {
 }
 
 fn web_socket(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(warp::reply::Response,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path("ws")
         .and(warp::path::end())
         .and(warp::ws())
+        .and(query)
         .and(warp::header::optional("origin"))
+        .and(authorization())
         .and(with_door.clone())
         .map(upgrade)
         .boxed()
 }
 
-fn upgrade(ws: Ws, origin: Option<String>, door: Arc<Door>) -> warp::reply::Response {
+fn upgrade(
+    ws: Ws,
+    query: String,
+    origin: Option<String>,
+    authorization: Option<String>,
+    door: Arc<Door>,
+) -> warp::reply::Response {
     let origin = origin.unwrap_or_default();
     if !door.origins.allow(&origin) {
         log::warn!(context = "peer", origin = origin.as_str(); "websocket_refused");
         return text(StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
     }
+    let wants_stats = query.split('&').any(|pair| pair == "type=stats");
+    if wants_stats && !door.config.generate_stats {
+        return text(StatusCode::NOT_FOUND, "not found\n").into_response();
+    }
+    if wants_stats && let Some(refusal) = closed(&door, authorization.as_deref()) {
+        return refusal.into_response();
+    }
     let Ok(place) = Arc::clone(&door.sockets).try_acquire_owned() else {
         log::error!(context = "peer", origin = origin.as_str(); "websockets_exhausted");
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response();
     };
+    if wants_stats {
+        return stats::upgrade(ws, door, place).into_response();
+    }
     ws.max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
         .on_upgrade(move |web| async move {
@@ -193,20 +211,16 @@ fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
                 if let Some(refusal) = closed(&door, authorization.as_deref()) {
                     return refusal;
                 }
-                let (reply, figures) = oneshot::channel();
-                let asked = door.lobby.send(super::lobby::Request::Figures(reply)).await;
-                let (Ok(()), Ok(figures)) = (asked, figures.await) else {
-                    return text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n");
-                };
                 match tail.as_str() {
-                    "" if path.as_str().ends_with('/') => {
-                        found("text/html; charset=utf-8", stats::page(&figures).into())
-                    }
-                    "" => see(&format!("{}/", path.as_str())),
-                    "interactions.json" => found(
-                        "application/json; charset=utf-8",
-                        figures.to_string().into(),
-                    ),
+                    "" if !path.as_str().ends_with('/') => see(&format!("{}/", path.as_str())),
+                    "" => file(&door, assets::page("stats/").unwrap_or_default(), &path).await,
+                    "interactions.json" => match stats::figures(&door).await {
+                        Some(figures) => found(
+                            "application/json; charset=utf-8",
+                            figures.to_string().into(),
+                        ),
+                        None => text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
+                    },
                     _ => missing(&path),
                 }
             },
