@@ -8,6 +8,7 @@ use super::template::{self, TemplateError};
 use ducksoup_signaller::frame::BitrateRange;
 use ducksoup_signaller::protocol::{JoinOptions, RecordingMode};
 use gst::prelude::*;
+use gstducksoup::fxcontrol::FxControl;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -207,8 +208,8 @@ impl Chain {
 
     /// The slot of the effect.
     #[must_use]
-    pub fn fx(&self) -> Option<gst::Element> {
-        self.bin.by_name("fx")
+    pub fn fx(&self) -> Option<FxControl> {
+        self.bin.by_name("fx")?.downcast().ok()
     }
 
     /// The keeper of the frame rate.

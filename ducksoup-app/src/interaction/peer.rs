@@ -23,6 +23,7 @@ use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a peer cannot be built or kept.
@@ -398,32 +399,10 @@ impl Peer {
         }
     }
 
-    /// Moves a property of one of this peer's effects.
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub fn control(&self, control: &ducksoup_signaller::protocol::Control) -> Result<(), String> {
-        use ducksoup_signaller::protocol::ControlValue;
-        let slot = self
-            .chains
-            .iter()
-            .filter_map(Chain::fx)
-            .find(|fx| fx.emit_by_name::<bool>("has-effect", &[&control.name]))
-            .ok_or_else(|| format!("no effect is called {}", control.name))?;
-        let refusal = match &control.value {
-            ControlValue::Number(value) => {
-                let duration = u64::from(control.duration_ms) * 1_000_000;
-                slot.emit_by_name::<Option<String>>(
-                    "control",
-                    &[&control.name, &control.property, value, &duration],
-                )
-            }
-            ControlValue::Text(text) => slot.emit_by_name::<Option<String>>(
-                "control-text",
-                &[&control.name, &control.property, text],
-            ),
-        };
-        refusal.map_or(Ok(()), Err)
+    /// The slots of this peer's effects.
+    #[must_use]
+    pub fn effects(&self) -> Vec<FxControl> {
+        self.chains.iter().filter_map(Chain::fx).collect()
     }
 
     /// Cuts every tie to the mixer, so that nothing flows to or from this peer.

@@ -297,7 +297,9 @@ impl Stage {
             .connection_of(target)
             .and_then(|target| self.graph.peer(target));
         let result = match peer {
-            Some(peer) => peer.control(control),
+            Some(peer) => {
+                effects::control(&peer.effects(), control).map_err(|refusal| refusal.to_string())
+            }
             None => Err(format!("{target} is not connected")),
         };
         let mut fields = json!({
@@ -701,7 +703,7 @@ impl Stage {
     fn close_peer(&mut self, connection: Connection, cause: CloseCause) {
         let user = self.graph.user_of(connection).cloned();
         self.graph.close(connection);
-        self.signaller.end_session(&session(connection));
+        self.signaller.close(connection);
         let cause = match cause {
             CloseCause::Left(LeaveCause::Stopped) => "stopped",
             CloseCause::Left(LeaveCause::Closed) => "websocket_closed",
