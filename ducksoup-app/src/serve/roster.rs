@@ -5,7 +5,7 @@
 //!
 //! A run, by what it hears (– : ignored):
 //!
-//! | | ready | over | ended | a deadline passes |
+//! | | ready | over, decline | ended | a deadline passes |
 //! |---|---|---|---|---|
 //! | opening | open | over | gone, clients get `error` | killed |
 //! | open | – | over | gone, clients get `error` | – |
@@ -22,9 +22,8 @@ use super::limits::{Limits, MAX_HELD};
 use ducksoup_signaller::frame::{
     Connection, DoorFrame, LeaveCause, Opening, StageFrame, StageSettings,
 };
-use ducksoup_signaller::protocol::{
-    ClientMessage, ErrorCode, Identifier, JoinOptions, ServerMessage,
-};
+use ducksoup_signaller::protocol::{ClientMessage, ErrorCode, Identifier, ServerMessage};
+pub(crate) use place::Newcomer;
 use place::{Key, Phase, Place, Run};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -68,17 +67,6 @@ pub(crate) enum Input {
     Tick,
     /// The door ends.
     Shutdown,
-}
-
-/// A client that asks to join.
-#[derive(Debug, Clone)]
-pub(crate) struct Newcomer {
-    /// Its socket.
-    pub(crate) connection: Connection,
-    /// The page's origin.
-    pub(crate) origin: String,
-    /// What it asks for.
-    pub(crate) options: Box<JoinOptions>,
 }
 
 /// What to do.

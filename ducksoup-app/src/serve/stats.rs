@@ -3,14 +3,14 @@
 //! The stats feed of the stats page: the figures of all interactions, each second.
 
 use super::Door;
-use super::limits::{MAX_FRAME, STATS_PERIOD};
+use super::limits::STATS_PERIOD;
 use super::lobby::Request;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use warp::ws::{Message, WebSocket, Ws};
+use warp::ws::{Message, WebSocket};
 
 /// The figures as they stand; none when the server is stopping.
 pub(crate) async fn figures(door: &Door) -> Option<Value> {
@@ -19,18 +19,8 @@ pub(crate) async fn figures(door: &Door) -> Option<Value> {
     figures.await.ok()
 }
 
-/// Upgrades to a feed, which holds its place among the sockets.
-pub(crate) fn upgrade(ws: Ws, door: Arc<Door>, place: OwnedSemaphorePermit) -> impl warp::Reply {
-    ws.max_message_size(MAX_FRAME)
-        .max_frame_size(MAX_FRAME)
-        .on_upgrade(move |web| async move {
-            feed(web, door).await;
-            drop(place);
-        })
-}
-
-/// Until the page goes, does not take what it is sent, or the server stops.
-async fn feed(mut web: WebSocket, door: Arc<Door>) {
+/// Sends them until the page goes, does not take what it is sent, or the server stops.
+pub(crate) async fn feed(mut web: WebSocket, door: Arc<Door>) {
     let mut ticks = interval(STATS_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -2,11 +2,22 @@
 
 //! What the roster remembers of a run and of a client.
 
-use super::{Newcomer, Stage};
+use super::Stage;
 use ducksoup_signaller::frame::Connection;
-use ducksoup_signaller::protocol::{ClientMessage, Identifier};
+use ducksoup_signaller::protocol::{ClientMessage, Identifier, JoinOptions};
 use serde_json::{Map, Value};
 use std::time::Instant;
+
+/// A client that asks to join.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomer {
+    /// Its socket.
+    pub(crate) connection: Connection,
+    /// The page's origin.
+    pub(crate) origin: String,
+    /// What it asks for.
+    pub(crate) options: Box<JoinOptions>,
+}
 
 /// What makes two joins meet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Args, Config};
+use ducksoup_signaller::protocol::JoinOptions;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
