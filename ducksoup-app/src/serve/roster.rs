@@ -33,12 +33,10 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Stage(pub(crate) u64);
 
-/// What a new run takes from the world outside.
+/// What a new run takes from the world outside: the process for its stage, and its random id.
 #[derive(Debug, Clone)]
 pub(crate) struct Fresh {
-    /// The process that will be its stage.
     pub(crate) stage: Stage,
-    /// Its random id.
     pub(crate) id: Identifier,
 }
 
