@@ -452,9 +452,7 @@ mod tests {
                 .minimum(-5)
                 .maximum(5)
                 .build(),
-            glib::ParamSpecULong::builder("ulong")
-                .maximum(5)
-                .build(),
+            glib::ParamSpecULong::builder("ulong").maximum(5).build(),
             glib::ParamSpecFloat::builder("float")
                 .minimum(0.0)
                 .maximum(2.0)
@@ -464,8 +462,7 @@ mod tests {
                 .maximum(2.0)
                 .build(),
             glib::ParamSpecBoolean::builder("boolean").build(),
-            glib::ParamSpecEnum::builder_with_default("enum", gst::Format::Time)
-                .build(),
+            glib::ParamSpecEnum::builder_with_default("enum", gst::Format::Time).build(),
             glib::ParamSpecFlags::builder::<gst::SeekFlags>("flags").build(),
             glib::ParamSpecString::builder("string").build(),
             glib::ParamSpecObject::builder::<glib::Object>("object").build(),
