@@ -70,12 +70,14 @@ mod effects;
 mod gate;
 mod imp;
 mod lexer;
+mod meaning;
 mod originals;
 mod policy;
 mod ramp;
 mod report;
 mod schedule;
 mod sham;
+mod slice;
 mod target;
 mod timeline;
 
