@@ -263,6 +263,10 @@ fn a_full_queue_is_counted_posted_and_left_on_a_keyframe() {
     }
     let outcome = lab.finish();
     assert_eq!(lab.stat("wet_video", "dropped"), 5);
+    assert_eq!(
+        number(&track(outcome.file("p-wet.mp4"), "wet_video"), "dropped"),
+        5
+    );
     let overflow = outcome.of_kind("overflow");
     assert_eq!(overflow.len(), 1);
     assert_eq!(overflow[0].get::<&str>("pad"), Ok("wet_video"));
@@ -288,7 +292,7 @@ fn finishing_without_media_leaves_no_file_and_twice_is_harmless() {
         source.push(&audio.caps, buffer);
     }
     lab.settle(&["dry_audio"]);
-    assert_eq!(lab.stat("dry_audio", "gated"), 50);
+    assert_eq!(lab.stat("dry_audio", "outside"), 50);
     assert_eq!(lab.names(), [""; 0]);
     assert!(
         lab.bus()
@@ -429,10 +433,27 @@ fn streams_of_an_unknown_kind_are_taken_and_gated() {
     let outcome = lab.finish();
     assert_eq!(outcome.of_kind("file").len(), 0);
     assert_eq!(lab.stat("dry_audio", "gated"), clip.len());
-    assert!(track_names(&outcome).is_empty());
 }
 
-fn track_names(outcome: &experimentrecorder_lab::Outcome) -> Vec<String> {
-    let name = |file: &&gst::Structure| track(file, "dry_audio").name().to_string();
-    outcome.of_kind("file").iter().map(name).collect()
+#[test]
+fn a_stream_that_becomes_another_kind_ends_there_with_an_error() {
+    init();
+    let (vp8, h264) = (
+        Clip::vp8(320, 240, 25),
+        Clip::h264(320, 240, 25, "avc3").shifted(ms(1000)),
+    );
+    let lab = Lab::new("muxed", 0);
+    let mut source = lab.source("dry_video");
+    for clip in [&vp8, &h264] {
+        for buffer in &clip.buffers {
+            source.push(&clip.caps, buffer);
+        }
+    }
+    let outcome = lab.finish();
+    assert_eq!(outcome.of_kind("error")[0].get::<&str>("code"), Ok("kind"));
+    assert_eq!(Probe::decoded(&lab.path("p-dry.mkv")).frames("vp8"), 25);
+    assert_eq!(
+        number(&track(outcome.file("p-dry.mkv"), "dry_video"), "gated"),
+        25
+    );
 }
