@@ -194,19 +194,44 @@ fn a_folder_that_cannot_be_made_costs_the_live_path_nothing() {
     assert_eq!(outcome.of_kind("finished").len(), 1);
 }
 
+/// A disk that is full after 32 KiB of a file: a limit of the process, so this test runs itself once
+/// more as a process of its own, where a write beyond the limit is an error.
 #[test]
 fn a_full_disk_breaks_one_file_with_one_error() {
+    const CHILD: &str = "EXPERIMENTRECORDER_FULL_DISK";
+    if std::env::var_os(CHILD).is_none() {
+        let run = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "a_full_disk_breaks_one_file_with_one_error"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(
+            run.status.success(),
+            "{}",
+            String::from_utf8_lossy(&run.stdout)
+        );
+        return;
+    }
     init();
-    let audio = Clip::opus(100);
+    let (video, audio) = (Clip::h264(320, 240, 100, "avc3"), Clip::opus(100));
     let lab = Lab::new("split", 0);
-    // The one device that is always full. Nothing is made there: it is no file of ours.
-    std::os::unix::fs::symlink("/dev/full", lab.path("p-audio-dry.ogg")).unwrap();
-    lab.play(&[("dry_audio", &audio), ("wet_audio", &audio)]);
+    // Every push is checked to be taken.
+    lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
     let outcome = lab.finish();
-    assert_eq!(outcome.of_kind("error").len(), 1);
-    assert_eq!(outcome.of_kind("file").len(), 1);
+    let errors = outcome.of_kind("error");
+    assert_eq!(errors.len(), 1);
+    assert_eq!(errors[0].get::<&str>("code"), Ok("write"));
+    let report = outcome.file("p-video-dry.mp4");
+    assert_eq!(report.get::<bool>("complete"), Ok(false));
+    // What was written before is whole.
+    let frames = Probe::decoded(&lab.path("p-video-dry.mp4")).frames("h264");
+    assert!((10..100).contains(&frames), "{frames}");
+    let report = outcome.file("p-audio-dry.ogg");
+    assert_eq!(report.get::<bool>("complete"), Ok(true));
     assert_eq!(
-        Probe::decoded(&lab.path("p-audio-wet.ogg"))
+        Probe::decoded(&lab.path("p-audio-dry.ogg"))
             .times("opus")
             .len(),
         100
