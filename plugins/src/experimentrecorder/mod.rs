@@ -26,9 +26,9 @@
 //!
 //! | element message | fields |
 //! |---|---|
-//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
 //! | `experimentrecorder-finished` | `files` |
-//! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`), `path`, `message` |
+//! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`, `kind`, `internal`), `path`, `message` |
 //! | `experimentrecorder-overflow` | `pad`, `running-time`: dropping begins; `stats` tells how much |
 //!
 //! ```text
@@ -53,10 +53,12 @@ mod imp;
 mod inbox;
 mod mkv;
 mod mp4;
+mod mp4_boxes;
 mod naming;
 mod ogg;
 mod opus;
 mod report;
+mod thread;
 mod timeline;
 mod writer;
 

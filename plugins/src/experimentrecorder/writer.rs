@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use super::container::{Codec, Sample};
 use super::file::{File, FileError};
-use super::format::{Ready, Stream};
+use super::format::{Format, Ready, Stream};
 use super::inbox::{End, Input, Tally, Unit};
 use super::naming::{Kind, Slot, What};
 use super::report::{self, TrackReport};
@@ -150,9 +150,7 @@ impl Writer {
     pub(super) fn handle(&mut self, input: Input) -> Vec<Effect> {
         match input {
             Input::Pad(slot) => self.tracks[slot.index()].presence = Presence::Live,
-            Input::Format(slot, format) => {
-                self.tracks[slot.index()].stream.set_format(format);
-            }
+            Input::Format(slot, format) => self.format(slot, format),
             Input::Media { slot, unit } => self.media(slot, &unit),
             Input::End { slot, why } => self.end(slot, why),
             Input::Origin(origin) => {
@@ -191,51 +189,62 @@ impl Writer {
         [0, 1, 2, 3].map(|index| self.tracks[index].tally)
     }
 
-    fn media(&mut self, slot: Slot, unit: &Unit) {
-        let index = slot.index();
-        match self.gate(slot, unit) {
-            Some(entry) => {
-                let tally = &mut self.tracks[index].tally;
-                tally.written += 1;
-                tally.bytes += entry.ready.data.len() as u64;
-                self.newest = self.newest.max(entry.at);
-                self.deliver(slot, entry);
-            }
-            None => self.tracks[index].tally.gated += 1,
+    /// A track keeps its codec: the header of its file names it.
+    fn format(&mut self, slot: Slot, format: Option<Format>) {
+        let track = &mut self.tracks[slot.index()];
+        if track.tally.written == 0 || track.stream.goes_with(format.as_ref()) {
+            track.stream.set_format(format);
+        } else {
+            track.stream.set_format(None);
+            self.failed(&FileError::Kind(slot.pad_name()));
         }
     }
 
-    /// Decides whether a unit is recorded, and fixes the origin by the first one.
-    fn gate(&mut self, slot: Slot, unit: &Unit) -> Option<Entry> {
+    fn media(&mut self, slot: Slot, unit: &Unit) {
+        let track = &mut self.tracks[slot.index()];
+        track.tally.dropped += unit.dropped;
         let origin = match self.phase {
-            Phase::Waiting { origin: None } => unit.time,
-            Phase::Waiting {
-                origin: Some(origin),
-            }
-            | Phase::Recording { origin } => origin,
-            Phase::Over => return None,
+            Phase::Waiting { origin: None } => Some(unit.time),
+            Phase::Waiting { origin } => origin,
+            Phase::Recording { origin } => Some(origin),
+            Phase::Over => None,
         };
-        let at = unit.time.checked_sub(origin)?;
+        let Some((origin, at)) = origin.and_then(|o| Some((o, unit.time.checked_sub(o)?))) else {
+            track.tally.outside += 1;
+            return;
+        };
+        let Some(entry) = self.gate(slot, unit, at) else {
+            self.tracks[slot.index()].tally.gated += 1;
+            return;
+        };
+        self.phase = Phase::Recording { origin };
+        let tally = &mut self.tracks[slot.index()].tally;
+        tally.written += 1;
+        tally.bytes += entry.ready.data.len() as u64;
+        self.newest = self.newest.max(entry.at);
+        self.deliver(slot, entry);
+    }
+
+    /// Decides whether a unit of the time `at` is recorded.
+    fn gate(&mut self, slot: Slot, unit: &Unit, at: u64) -> Option<Entry> {
         let track = &mut self.tracks[slot.index()];
         let data = unit.buffer.map_readable().ok()?;
+        let lost = unit.discont || unit.dropped > 0;
         let duration = unit.buffer.duration().map(gst::ClockTime::nseconds);
         let verdict = match (slot.kind, track.stream.unit(&data, duration)) {
             (Kind::Audio, None) => return None,
             (Kind::Audio, Some(ready)) => (track.timeline.audio(at, ready.duration), Some(ready)),
-            // A picture that cannot be decoded is a loss for those that follow.
-            (Kind::Video, None) => (track.timeline.video(at, 0, false, true), None),
-            (Kind::Video, Some(ready)) => (
-                track
-                    .timeline
-                    .video(at, ready.duration, ready.key, unit.lost),
-                Some(ready),
-            ),
+            (Kind::Video, None) => (track.timeline.no_picture(unit.time), None),
+            (Kind::Video, Some(ready)) => {
+                let Ready { duration, key, .. } = ready;
+                (
+                    track.timeline.video(unit.time, at, duration, key, lost),
+                    Some(ready),
+                )
+            }
         };
         match verdict {
-            (Verdict::Write { at, silence }, Some(ready)) => {
-                self.phase = Phase::Recording { origin };
-                Some(Entry { silence, at, ready })
-            }
+            (Verdict::Write { at, silence }, Some(ready)) => Some(Entry { silence, at, ready }),
             (Verdict::Gated { ask: true }, _) => {
                 self.effects.push(Effect::AskKeyframe(slot));
                 None
@@ -423,6 +432,7 @@ impl Writer {
                     kind: slot.kind,
                     codec: codec.word(),
                     gated: track.tally.gated,
+                    dropped: track.tally.dropped,
                     summary: track.timeline.summary().clone(),
                 }
             })
