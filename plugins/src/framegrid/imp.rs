@@ -253,14 +253,15 @@ impl ElementImpl for FrameGrid {
             gst::StateChange::PlayingToPaused => self.set_playing(false),
             _ => (),
         }
-        let success = self.parent_change_state(transition)?;
+        let result = self.parent_change_state(transition);
         match transition {
+            gst::StateChange::ReadyToPaused if result.is_err() => self.stop(),
             gst::StateChange::PausedToPlaying => self.set_playing(true),
             // The pads are inactive: whatever the timer was pushing has returned.
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),
         }
-        Ok(success)
+        result
     }
 }
 
