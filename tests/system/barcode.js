@@ -24,7 +24,7 @@ const STRIP = { x: 0.05, y: 0.64, width: 0.9, height: 0.28 };
 const PLAIN = { x: 0.3, y: 0.15, width: 0.4, height: 0.35 };
 
 /** @type {Orientation[]} */
-const ORIENTATIONS = ['upright', 'mirrored', 'upside-down', 'turned'];
+const ORIENTATIONS = ["upright", "mirrored", "upside-down", "turned"];
 
 /**
  * Six bits that few other numbers share; the multiplier is Knuth's (2^32 over the golden ratio).
@@ -79,8 +79,8 @@ const middle = ({ x, y, width, height }) => ({
  * @returns {Area}
  */
 function turn(area, orientation) {
-  const mirrored = orientation === 'mirrored' || orientation === 'turned';
-  const upsideDown = orientation === 'upside-down' || orientation === 'turned';
+  const mirrored = orientation === "mirrored" || orientation === "turned";
+  const upsideDown = orientation === "upside-down" || orientation === "turned";
   return {
     ...area,
     x: mirrored ? 1 - area.x - area.width : area.x,

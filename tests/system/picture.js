@@ -2,7 +2,7 @@
 
 /** What a picture of a synthetic camera shows. Runs in a page and in node. */
 
-import { plainArea, read } from './barcode.js';
+import { plainArea, read } from "./barcode.js";
 
 /**
  * @typedef {object} Picture
@@ -51,7 +51,7 @@ export function look(picture) {
     return 0.299 * red + 0.587 * green + 0.114 * blue;
   });
   return {
-    colour: meanOf(picture, plainArea(found?.orientation ?? 'upright')),
+    colour: meanOf(picture, plainArea(found?.orientation ?? "upright")),
     number: found?.number ?? null,
     orientation: found?.orientation ?? null,
   };

@@ -2,10 +2,10 @@
 
 /** Reads recordings with ffmpeg: independent of GStreamer, and to the last frame. */
 
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { look } from './picture.js';
-import { levelOf, loudest } from './tone.js';
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { look } from "./picture.js";
+import { levelOf, loudest } from "./tone.js";
 
 const run = promisify(execFile);
 
@@ -37,11 +37,11 @@ const LIMIT = 60_000;
  */
 async function quietly(program, args) {
   const { stdout, stderr } = await run(program, args, {
-    encoding: 'buffer',
+    encoding: "buffer",
     maxBuffer: 1 << 30,
     timeout: LIMIT,
   });
-  if (stderr.length > 0) throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
+  if (stderr.length > 0) throw new Error(`${program} ${args.join(" ")}: ${stderr}`);
   return stdout;
 }
 
@@ -50,7 +50,7 @@ async function quietly(program, args) {
  * @param {string[]} args
  */
 async function ask(path, ...args) {
-  return JSON.parse(String(await quietly('ffprobe', ['-v', 'error', '-of', 'json', ...args, path])));
+  return JSON.parse(String(await quietly("ffprobe", ["-v", "error", "-of", "json", ...args, path])));
 }
 
 /**
@@ -59,12 +59,12 @@ async function ask(path, ...args) {
  */
 async function readFrames(path) {
   const { width, height, channels } = PICTURE;
-  const entries = 'frame=best_effort_timestamp_time,width,height';
+  const entries = "frame=best_effort_timestamp_time,width,height";
   const [{ frames }, pixels] = await Promise.all([
-    ask(path, '-select_streams', 'v:0', '-show_entries', entries),
-    quietly('ffmpeg', [
-      ...['-v', 'error', '-xerror', '-i', path, '-map', '0:v:0', '-fps_mode', 'passthrough'],
-      ...['-vf', `scale=${width}:${height}`, '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-'],
+    ask(path, "-select_streams", "v:0", "-show_entries", entries),
+    quietly("ffmpeg", [
+      ...["-v", "error", "-xerror", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough"],
+      ...["-vf", `scale=${width}:${height}`, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
     ]),
   ]);
   const size = width * height * channels;
@@ -85,10 +85,10 @@ async function readFrames(path) {
  */
 async function readSound(path) {
   const [{ frames }, bytes] = await Promise.all([
-    ask(path, '-select_streams', 'a:0', '-show_entries', 'frame=best_effort_timestamp_time'),
-    quietly('ffmpeg', [
-      ...['-v', 'error', '-xerror', '-i', path, '-map', '0:a:0'],
-      ...['-f', 'f32le', '-ac', '1', '-ar', String(RATE), '-'],
+    ask(path, "-select_streams", "a:0", "-show_entries", "frame=best_effort_timestamp_time"),
+    quietly("ffmpeg", [
+      ...["-v", "error", "-xerror", "-i", path, "-map", "0:a:0"],
+      ...["-f", "f32le", "-ac", "1", "-ar", String(RATE), "-"],
     ]),
   ]);
   const whole = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
@@ -102,7 +102,7 @@ async function readSound(path) {
  * @throws when any reader complains about anything
  */
 export async function readRecording(path) {
-  const { streams } = await ask(path, '-show_streams');
+  const { streams } = await ask(path, "-show_streams");
   const byKind = Object.fromEntries(
     streams.map((/** @type {{codec_type: string}} */ stream) => [stream.codec_type, stream]),
   );

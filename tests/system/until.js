@@ -2,7 +2,7 @@
 
 /** Waiting for a condition, with a limit. */
 
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from "node:timers/promises";
 
 /**
  * Asks until the answer is truthy. A probe that throws has not answered yet; what it threw or said

@@ -2,7 +2,7 @@
 
 /** A synthetic camera and microphone: one colour, a frame number, one tone. */
 
-import { blockArea, blocks } from '../barcode.js';
+import { blockArea, blocks } from "../barcode.js";
 
 /**
  * @typedef {object} CameraOptions
@@ -15,6 +15,9 @@ import { blockArea, blocks } from '../barcode.js';
  *   'nothing': a person who never answers the browser's question
  */
 
+/** @type {number[]} When each frame number was drawn, in ms since 1970. */
+export const shownAt = [];
+
 /**
  * Draws one frame.
  * @param {CanvasRenderingContext2D} context
@@ -23,11 +26,11 @@ import { blockArea, blocks } from '../barcode.js';
  */
 function draw(context, colour, number) {
   const { width, height } = context.canvas;
-  context.fillStyle = `rgb(${colour.join(' ')})`;
+  context.fillStyle = `rgb(${colour.join(" ")})`;
   context.fillRect(0, 0, width, height);
   blocks(number).forEach((white, index) => {
     const area = blockArea(index);
-    context.fillStyle = white ? 'white' : 'black';
+    context.fillStyle = white ? "white" : "black";
     context.fillRect(
       Math.round(area.x * width),
       Math.round(area.y * height),
@@ -42,15 +45,16 @@ function draw(context, colour, number) {
  * @returns {MediaStreamTrack}
  */
 function pictureTrack({ colour, width, height, fps, deliver }) {
-  const canvas = document.createElement('canvas');
+  const canvas = document.createElement("canvas");
   Object.assign(canvas, { width, height });
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('no canvas');
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("no canvas");
   const [track] = canvas.captureStream(0).getVideoTracks();
-  if (deliver === 'no picture') return track;
+  if (deliver === "no picture") return track;
   let number = 0;
   const timer = setInterval(() => {
-    if (track.readyState === 'ended') return clearInterval(timer);
+    if (track.readyState === "ended") return clearInterval(timer);
+    shownAt[number] = performance.timeOrigin + performance.now();
     draw(context, colour, number++);
     /** @type {CanvasCaptureMediaStreamTrack} */ (track).requestFrame();
   }, 1000 / fps);
@@ -78,7 +82,7 @@ function soundTrack({ frequency }) {
  * @returns {Promise<MediaStream>}
  */
 export async function capture(options, constraints = { audio: true, video: true }) {
-  if (options.deliver === 'nothing') return new Promise(() => {});
+  if (options.deliver === "nothing") return new Promise(() => {});
   const tracks = [];
   if (constraints.audio) tracks.push(soundTrack(options));
   if (constraints.video) tracks.push(pictureTrack(options));

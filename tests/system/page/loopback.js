@@ -2,15 +2,15 @@
 
 /** Both ends of a call in one page: proves that what the camera shows, the readers read. */
 
-import { capture } from './camera.js';
-import { Ears, readPicture } from './readers.js';
+import { capture } from "./camera.js";
+import { Ears, readPicture } from "./readers.js";
 
 /**
  * @param {RTCPeerConnection} from
  * @param {RTCPeerConnection} to
  */
 const trickle = (from, to) =>
-  from.addEventListener('icecandidate', ({ candidate }) => to.addIceCandidate(candidate ?? undefined));
+  from.addEventListener("icecandidate", ({ candidate }) => to.addIceCandidate(candidate ?? undefined));
 
 /**
  * Calls itself.
@@ -23,16 +23,16 @@ async function call({ codec, bitrate, ...options }) {
   const ears = new Ears();
   /** @type {HTMLMediaElement[]} */
   const elements = [];
-  there.addEventListener('track', ({ track, streams }) => {
-    const element = document.createElement(track.kind === 'video' ? 'video' : 'audio');
-    Object.assign(element, { srcObject: streams[0], autoplay: true, muted: track.kind === 'video' });
+  there.addEventListener("track", ({ track, streams }) => {
+    const element = document.createElement(track.kind === "video" ? "video" : "audio");
+    Object.assign(element, { srcObject: streams[0], autoplay: true, muted: track.kind === "video" });
     document.body.append(element);
     elements.push(element);
   });
   const stream = await capture(options);
   for (const track of stream.getTracks()) here.addTrack(track, stream);
-  const video = here.getTransceivers().find(({ sender }) => sender.track?.kind === 'video');
-  const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
+  const video = here.getTransceivers().find(({ sender }) => sender.track?.kind === "video");
+  const codecs = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
   video?.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType === `video/${codec}`));
   await here.setLocalDescription();
   if (here.localDescription) await there.setRemoteDescription(here.localDescription);
@@ -53,7 +53,7 @@ async function call({ codec, bitrate, ...options }) {
     codec: async () => {
       const report = await there.getStats();
       return [...report.values()]
-        .filter(({ type, mimeType }) => type === 'codec' && mimeType.startsWith('video/'))
+        .filter(({ type, mimeType }) => type === "codec" && mimeType.startsWith("video/"))
         .map(({ mimeType }) => mimeType);
     },
   };

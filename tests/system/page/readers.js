@@ -2,8 +2,8 @@
 
 /** Reads what a page shows and plays. */
 
-import { look } from '../picture.js';
-import { levelOf, loudest } from '../tone.js';
+import { look } from "../picture.js";
+import { levelOf, loudest } from "../tone.js";
 
 /**
  * @typedef {object} Shown one video element that plays
@@ -21,8 +21,8 @@ const TONE_SAMPLES = 16_384;
 /** Samples a momentary level is read from: 43 ms at 48 kHz, seventeen periods of the lowest tone. */
 const LEVEL_SAMPLES = 2048;
 
-const canvas = document.createElement('canvas');
-const context = canvas.getContext('2d', { willReadFrequently: true });
+const canvas = document.createElement("canvas");
+const context = canvas.getContext("2d", { willReadFrequently: true });
 
 /** @param {HTMLMediaElement} element */
 const streamOf = (element) => (element.srcObject instanceof MediaStream ? element.srcObject : null);
@@ -73,7 +73,7 @@ export class Ears {
    */
   #samples(element) {
     const stream = streamOf(element);
-    const track = stream?.getAudioTracks().find(({ readyState }) => readyState === 'live');
+    const track = stream?.getAudioTracks().find(({ readyState }) => readyState === "live");
     if (!stream || !track || element.paused) return null;
     const samples = new Float32Array(TONE_SAMPLES);
     this.#analyser(track).getFloatTimeDomainData(samples);
