@@ -133,11 +133,7 @@ describe("a conversation", () => {
         ),
       );
       await Promise.all(pages.map((page) => page.event("start")));
-      await Promise.all(
-        pages.flatMap((page, here) =>
-          three.flatMap((person, there) => (here === there ? [] : [page.meets(person, looks[there])])),
-        ),
-      );
+      await Promise.all(pages.map((page, here) => page.meetsAll(looks.filter((_, there) => there !== here))));
       for (const page of pages)
         assert.equal((await page.observe()).pictures.length, 2, "nobody sees themselves");
       await Promise.all(pages.map((page) => page.event("end")));
@@ -160,7 +156,10 @@ describe("a conversation", () => {
         embed: "mount",
       });
       const benPage = await conversation.join(ben, { peer });
-      await Promise.all([annPage.hears("ben", ben.frequency), benPage.hears("ann", 1.25 * ann.frequency)]);
+      await Promise.all([
+        annPage.meets(ben, { colour: null }),
+        benPage.meets(ann, { colour: null, frequency: 1.25 * ann.frequency }),
+      ]);
       await Promise.all([annPage.event("end"), benPage.event("end")]);
       assert.deepEqual((await benPage.observe()).pictures, []);
       const recordings = await conversation.recordings();
@@ -191,9 +190,7 @@ describe("a conversation", () => {
       );
       await Promise.all(pages.map((page) => page.event("start", { limit: 60_000 })));
       await Promise.all(
-        pages.map(async (page) => {
-          for (const person of people) if (person !== page.person) await page.meets(person);
-        }),
+        pages.map((page) => page.meetsAll(people.filter((person) => person !== page.person))),
       );
       await Promise.all(pages.map((page) => page.event("end")));
       const recordings = await conversation.recordings();

@@ -30,7 +30,7 @@ describe("the life of a conversation", () => {
 
   test("everyone is told who is there; nobody can come twice or too many; reloads lose nothing", async () => {
     await study.conversation("reloads", async (conversation) => {
-      const duration = 30;
+      const duration = 36;
       const peer = { duration };
       const annPage = await conversation.join(ann, { peer, embed: "mount" });
       assert.equal((await annPage.event("joined")).payload.text, "new_interaction");
@@ -87,8 +87,8 @@ describe("the life of a conversation", () => {
       const end = await benPage.event("end");
       const took = (end.at - starts[1].at) / 1000;
       assert.ok(took > duration - 1 && took < duration + 4, `${took} s instead of ${duration}`);
-      const ending = annPage.events.find(({ kind }) => kind === "ending");
-      const before = ((ending?.at ?? 0) - starts[0].at) / 1000;
+      const ending = await benPage.event("ending");
+      const before = (ending.at - starts[0].at) / 1000;
       assert.ok(Math.abs(before - (duration - 15)) < 1, `ending after ${before} s`);
 
       const { payload: files } = await annPage.event("files");
@@ -97,7 +97,10 @@ describe("the life of a conversation", () => {
         Object.values(files).map((paths) => paths.length),
         [2, 2],
       );
-      assert.deepEqual(await contents(conversation), ["ann 1 dry", "ann 2 dry", "ben 1 dry", "ben 2 dry"]);
+      // How often Ann had connected before the start is her own affair.
+      const named = await contents(conversation);
+      assert.deepEqual(named.slice(2), ["ben 1 dry", "ben 2 dry"]);
+      for (const name of named.slice(0, 2)) assert.match(name, /^ann \d dry$/);
 
       // The same name again is a new run, and the old files stay.
       await annPage.reload();

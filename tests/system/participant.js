@@ -22,10 +22,30 @@ const MEETING_LIMIT = 30_000;
 /**
  * What somebody looks and sounds like to others.
  * @typedef {object} Appearance
- * @property {import('./colour.js').Rgb} [colour]
- * @property {number} [frequency] Hz
+ * @property {import('./colour.js').Rgb | null} colour null: they are only heard
+ * @property {number} frequency Hz
  * @property {import('./barcode.js').Orientation} [orientation] upright by default
  */
+
+/** @param {Appearance} look */
+const describe = ({ colour, frequency, orientation = "upright" }) =>
+  `(${colour ? `${colour.map(Math.round)} ${orientation}, ` : ""}${Math.round(frequency)} Hz)`;
+
+/**
+ * @param {import('./page/readers.js').SoundHeard} sound
+ * @param {Appearance} look
+ */
+const soundsLike = ({ frequency, level }, look) =>
+  level > HEARD && Math.abs(frequency / look.frequency - 1) < TONE_TOLERANCE;
+
+/**
+ * @param {import('./page/readers.js').PictureSeen} picture
+ * @param {Appearance} look
+ */
+const looksLike = ({ colour, orientation }, look) =>
+  orientation === (look.orientation ?? "upright") &&
+  look.colour !== null &&
+  distance(colour, look.colour) < COLOUR_TOLERANCE;
 
 /**
  * @typedef {object} ParticipantOptions
@@ -123,71 +143,57 @@ export class Participant {
   }
 
   /**
-   * Waits until a picture of this look is shown and moves.
-   * @param {string} whose for the error
-   * @param {Appearance} look
+   * Waits until all of these are there: each with their picture, which moves, and their tone in one and
+   * the same stream.
+   * @param {Appearance[]} expected
    * @param {number} [limit] ms
-   * @returns {Promise<import('./page/readers.js').PictureSeen>}
+   * @returns {Promise<string[]>} the stream's id of each
    */
-  async sees(whose, { colour = [0, 0, 0], orientation = "upright" }, limit = MEETING_LIMIT) {
+  async meetsAll(expected, limit = MEETING_LIMIT) {
     /** @type {Map<string, {last: number, changes: number}>} the numbers seen in each stream */
     const streams = new Map();
+    /** @type {Map<Appearance, string>} */
+    const found = new Map();
     /** @type {Observation | undefined} */
     let observation;
-    return until(
-      `${this.userId} sees ${whose} (${colour.map(Math.round)}, ${orientation})`,
+    await until(
+      `${this.userId} sees and hears ${expected.map(describe).join(", ")}`,
       async () => {
         observation = await this.observe();
-        return observation.pictures.find(({ streamId, number, ...sight }) => {
-          if (number === null || sight.orientation !== orientation) return false;
-          if (distance(sight.colour, colour) > COLOUR_TOLERANCE) return false;
-          const stream = streams.get(streamId) ?? { last: number, changes: 0 };
-          const changes = stream.changes + (stream.last === number ? 0 : 1);
-          streams.set(streamId, { last: number, changes });
-          return changes >= 3;
-        });
+        for (const { streamId, number } of observation.pictures) {
+          if (number === null) continue;
+          const { last, changes } = streams.get(streamId) ?? { last: number, changes: 0 };
+          streams.set(streamId, { last: number, changes: changes + (last === number ? 0 : 1) });
+        }
+        for (const look of expected) {
+          // The picture first: after a reload it proves that the tone is no echo of before.
+          const heard = observation.sounds.filter((sound) => soundsLike(sound, look));
+          const met = heard.find(
+            ({ streamId }) =>
+              look.colour === null ||
+              ((streams.get(streamId)?.changes ?? 0) >= 3 &&
+                observation?.pictures.some(
+                  (picture) => picture.streamId === streamId && looksLike(picture, look),
+                )),
+          );
+          if (met) found.set(look, met.streamId);
+        }
+        return found.size === expected.length;
       },
-      { limit, every: 100, last: () => observation },
+      { limit, every: 100 * expected.length, last: () => observation },
     );
+    return expected.map((look) => found.get(look) ?? "");
   }
 
   /**
-   * Waits until a tone is heard.
-   * @param {string} whose for the error
-   * @param {number} frequency Hz
-   * @param {number} [limit] ms
-   * @returns {Promise<import('./page/readers.js').SoundHeard>}
-   */
-  async hears(whose, frequency, limit = MEETING_LIMIT) {
-    /** @type {Observation | undefined} */
-    let observation;
-    return until(
-      `${this.userId} hears ${whose} (${frequency.toFixed(0)} Hz)`,
-      async () => {
-        observation = await this.observe();
-        return observation.sounds.find(
-          (sound) => sound.level > HEARD && Math.abs(sound.frequency / frequency - 1) < TONE_TOLERANCE,
-        );
-      },
-      { limit, every: 100, last: () => observation?.sounds },
-    );
-  }
-
-  /**
-   * Waits until somebody is seen and heard, in one and the same stream.
+   * Waits until somebody is seen and heard.
    * @param {import('./people.js').Person} other
-   * @param {Appearance} [as] what effects make of them; themselves by default
+   * @param {Partial<Appearance>} [as] what effects make of them; themselves by default
    * @returns {Promise<string>} the stream's id
    */
   async meets(other, as = {}) {
-    const { colour = other.colour, frequency = other.frequency, orientation } = as;
-    // One after the other: after a reload the moving picture proves that the tone is no echo of before.
-    const picture = await this.sees(other.userId, { colour, orientation });
-    const sound = await this.hears(other.userId, frequency);
-    if (picture.streamId !== sound.streamId) {
-      throw new Error(`${this.userId}: ${other.userId}'s picture and sound come in different streams`);
-    }
-    return picture.streamId;
+    const [streamId] = await this.meetsAll([{ ...other, ...as }]);
+    return streamId;
   }
 
   /**

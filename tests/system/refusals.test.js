@@ -180,11 +180,6 @@ describe("what is refused", () => {
         await guest.say(`client_unheard_of_${count}`, "x");
       }
       await guest.say("join", conversation.peerOptions("guest"));
-      await until("every stranger is hung up on", async () => {
-        const all = await Promise.all(strangers.map((stranger) => stranger.seen()));
-        return all.every(({ state }) => state === "closed");
-      });
-
       await Promise.all([annPage.meets(ben), benPage.meets(ann)]);
       for (const page of [annPage, benPage]) {
         const { picture, sound } = stalls(await page.samples());
@@ -193,6 +188,10 @@ describe("what is refused", () => {
           `${page.userId}: ${picture} ms without picture, ${sound} without sound`,
         );
       }
+      await until("every stranger is hung up on", async () => {
+        const all = await Promise.all(strangers.map((stranger) => stranger.seen()));
+        return all.every(({ state }) => state === "closed");
+      });
       await Promise.all([annPage.event("end"), benPage.event("end")]);
       const recordings = await conversation.recordings();
       assert.deepEqual(
