@@ -119,8 +119,8 @@ describe("in a browser, peer to peer", () => {
             async () => {
               const { picture, sound } = await observe();
               return (
-                picture?.number != null &&
-                picture.width === width &&
+                typeof picture?.number === "number" &&
+                picture.width <= width &&
                 distance(picture.colour, colour) < 20 &&
                 sound &&
                 Math.abs(sound.frequency / frequency - 1) < 0.01 &&
@@ -132,7 +132,11 @@ describe("in a browser, peer to peer", () => {
           const [later, seconds] = await until("two seconds of frames have passed", async () => {
             const { picture } = await observe();
             const seconds = (performance.now() - first.at) / 1000;
-            return picture?.number != null && seconds > 2 && /** @type {const} */ ([picture.number, seconds]);
+            return (
+              typeof picture?.number === "number" &&
+              seconds > 2 &&
+              /** @type {const} */ ([picture.number, seconds])
+            );
           });
           const rate = advance(first.number, later) / seconds;
           assert.ok(Math.abs(rate / fps - 1) < 0.35, `${rate} frames a second instead of ${fps}`);

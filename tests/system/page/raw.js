@@ -50,3 +50,5 @@ const seen = (index) => {
 const close = (index) => lines[index].socket.close(1000);
 
 Object.assign(window, { raw: { open, send, seen, close } });
+
+export {};
