@@ -8,5 +8,7 @@
 //!
 //! They speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
 
+pub mod config;
 pub mod interaction;
+pub mod log;
 pub mod serve;

@@ -90,6 +90,8 @@ pub struct StageSettings {
     pub jitter_buffer: u32,
     /// Whether transport-wide feedback is sent to browsers.
     pub twcc: bool,
+    /// Whether what receivers can take is estimated by Google congestion control.
+    pub gcc: bool,
     /// Handed to clients and to the server's own ICE.
     pub ice_servers: Vec<IceServer>,
     /// UDP ports for media, `(min, max)`; any when absent.
@@ -137,6 +139,12 @@ pub enum StageFrame {
     },
     /// Nothing more will be said to this client; the door closes the socket.
     Close {
+        /// Its socket.
+        connection: Connection,
+    },
+    /// The answer to a join that came after [`StageFrame::Over`] had left: no refusal, the door
+    /// takes the same join to a new run.
+    Decline {
         /// Its socket.
         connection: Connection,
     },

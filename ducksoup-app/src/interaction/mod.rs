@@ -1,1 +1,75 @@
-//! The stage.
+// SPDX-License-Identifier: MPL-2.0
+
+//! The stage: one process for each interaction.
+//!
+//! | module | what it decides or does |
+//! |---|---|
+//! | [`lifecycle`] | who is in, when it starts and ends, who is told what (pure) |
+//! | [`negotiation`] | one offer at a time (pure) |
+//! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`sdp`] | what browsers are promised, how answers are judged |
+//! | [`chain`], [`effects`] | recording modes and effects become bins |
+//! | [`peer`], [`graph`] | a participant's media; the pipeline they share |
+//! | [`journal`] | the log and the manifest |
+//! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
+
+pub mod carrier;
+pub mod chain;
+pub mod effects;
+pub mod elements;
+pub mod graph;
+pub mod input;
+pub mod journal;
+pub mod lifecycle;
+pub mod naming;
+pub mod negotiation;
+pub mod peer;
+pub mod sdp;
+pub mod stage;
+pub mod template;
+
+use carrier::FromDoor;
+use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};
+use input::{Input, Inputs};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+/// Longest wait for the last frames to be written, and for the pipeline to stop.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Runs a stage on standard input and output: waits for its [`Opening`], then for the end of its
+/// interaction.
+///
+/// # Errors
+/// When the seam to the door or GStreamer cannot be had.
+pub fn run() -> anyhow::Result<()> {
+    let (sender, receiver) = sync_channel(input::BACKLOG);
+    let inputs = Inputs::new(sender);
+    let to = inputs.clone();
+    let (door, flush) = carrier::stdio(move |words| to.wait(Input::Door(words)))?;
+    gst::init()?;
+    elements::register()?;
+    if let Some(opening) = opening(&receiver) {
+        let mut stage = stage::Stage::new(opening, door.clone(), inputs)?;
+        door.send(StageFrame::Ready);
+        drop(door);
+        stage.run(&receiver);
+        // A stuck effect must not keep the process: the thread is left behind.
+        std::thread::spawn(move || drop(stage));
+    } else {
+        drop(door);
+    }
+    flush.wait(LAST_WORDS);
+    Ok(())
+}
+
+/// What this stage is; `None` when the door goes before it says so.
+fn opening(inputs: &Receiver<Input>) -> Option<Opening> {
+    loop {
+        match inputs.recv().ok()? {
+            Input::Door(FromDoor::Frame(DoorFrame::Open(opening))) => return Some(*opening),
+            Input::Door(FromDoor::Gone | FromDoor::Frame(DoorFrame::Shutdown)) => return None,
+            other => log::error!("before the opening: {other:?}"),
+        }
+    }
+}

@@ -1,1 +1,128 @@
-//! The door.
+// SPDX-License-Identifier: MPL-2.0
+
+//! The door: HTTP and WebSockets, who may enter, and the stage processes behind.
+//!
+//! # Layout
+//! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`, `origin`:
+//!   who may see it.
+//! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
+//! - `lobby`: the task that owns who is where; `roster`: its decisions.
+//! - `worker`: the stage processes.
+//! - `limits`: every wait and size.
+//!
+//! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
+//! is at fault ever waits.
+
+mod assets;
+mod auth;
+mod guard;
+pub(crate) mod limits;
+mod lobby;
+mod origin;
+mod rate;
+mod roster;
+mod routes;
+mod socket;
+mod stats;
+mod worker;
+
+pub use limits::Limits;
+
+use crate::config::Config;
+use ducksoup_signaller::frame::Connection;
+use limits::MAX_SOCKETS;
+use lobby::{Lobby, Request};
+use origin::Origins;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// What requests and sockets share.
+#[derive(Debug)]
+struct Door {
+    config: Config,
+    origins: Origins,
+    lobby: mpsc::Sender<Request>,
+    connections: AtomicU64,
+    /// One permit for each socket.
+    sockets: Arc<Semaphore>,
+    /// Becomes true at the end.
+    closing: watch::Receiver<bool>,
+}
+
+impl Door {
+    fn new(config: Config, port: u16) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
+        let (lobby, to_lobby) = Lobby::new(&config);
+        let (close, closing) = watch::channel(false);
+        let door = Self {
+            origins: Origins::new(&config.allowed_ws_origins, config.mode, port),
+            config,
+            lobby: to_lobby,
+            connections: AtomicU64::new(0),
+            sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
+            closing,
+        };
+        (Arc::new(door), lobby, close)
+    }
+
+    fn next_connection(&self) -> Connection {
+        Connection(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// Serves on that listener until `shutdown`, then lets every stage finish its files (at most
+/// [`Limits::shutdown`]) and every client hear its last word.
+///
+/// # Errors
+/// When the listener has no address, or a fault of our own leaves nobody to let clients in.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let address = listener.local_addr()?;
+    let limits = config.limits;
+    log::info!(context = "app", address:% = address, version = env!("CARGO_PKG_VERSION"); "app_started");
+    if !config.protected_pages_open() {
+        log::warn!(context = "server", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
+    }
+    let (door, lobby, close) = Door::new(config, address.port());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = warp::serve(routes::routes(&door))
+        .incoming(listener)
+        .graceful(async {
+            let _ = stopped.await;
+        })
+        .run();
+    let mut server = tokio::spawn(server);
+    let mut lobby = tokio::spawn(lobby.run());
+
+    tokio::select! {
+        () = shutdown => {
+            // A lobby that is gone has finished.
+            let _ = door.lobby.send(Request::Shutdown).await;
+            let _ = lobby.await;
+        }
+        ended = &mut lobby => {
+            // Without it nobody can come in: whoever started this program starts it again.
+            let reason = ended.err().map_or_else(String::new, |error| error.to_string());
+            return Err(std::io::Error::other(format!("the lobby ended: {reason}")));
+        }
+    }
+    let _ = close.send(true);
+    let all = u32::try_from(MAX_SOCKETS).unwrap_or(u32::MAX);
+    let _ = timeout(2 * limits.write, door.sockets.acquire_many(all)).await;
+    let _ = stop.send(());
+    if timeout(limits.write, &mut server).await.is_err() {
+        server.abort();
+    }
+    log::info!(context = "app"; "app_ended");
+    log::logger().flush();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What can be typed: the one table of flags and environment variables. Every value is a text
+//! here; [`super::Config`] checks them, so that a refusal can name the variable.
+
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ducksoup-app",
+    version,
+    about = "DuckSoup: a videoconference for social experiments",
+    after_help = "Without a command, it serves. A flag wins over its variable. With DUCKSOUP_MODE=DEV \
+                  the variables of the working directory's .env count too, after the environment's own.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What to do; serve when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of `serve`.
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve pages and WebSockets, and start a process for each interaction
+    Serve(Box<Args>),
+    /// Run one interaction: frames in on standard input, frames out on standard output
+    Interaction,
+}
+
+/// The settings as they are typed. Empty is unset.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[allow(missing_docs)] // the help texts say it
+pub struct Args {
+    /// PROD, DEV (logs to standard output, reads .env, allows localhost as an origin) or FRONT_BUILD (nothing to build; exits)
+    #[arg(long, env = "DUCKSOUP_MODE", value_name = "MODE")]
+    pub mode: Option<String>,
+    /// Port of the HTTP server [default: 8100; 0 is any free one]
+    #[arg(long, env = "DUCKSOUP_PORT", value_name = "PORT")]
+    pub port: Option<String>,
+    /// Path under which everything is served, behind a reverse proxy [default: none]
+    #[arg(long, env = "DUCKSOUP_WEB_PREFIX", value_name = "/PATH")]
+    pub web_prefix: Option<String>,
+    /// Origins of the pages that may open a WebSocket, with commas between [default: none]
+    #[arg(long, env = "DUCKSOUP_ALLOWED_WS_ORIGINS", value_name = "ORIGINS")]
+    pub allowed_ws_origins: Option<String>,
+    /// Login of the protected pages, /test/ and /stats/ [default: ducksoup]
+    #[arg(long, env = "DUCKSOUP_TEST_LOGIN", value_name = "LOGIN")]
+    pub test_login: Option<String>,
+    /// Their password; while it is the default they are closed, except in DEV mode [default: ducksoup]
+    #[arg(
+        long,
+        env = "DUCKSOUP_TEST_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true
+    )]
+    pub test_password: Option<String>,
+    /// Ceiling of what a missing packet is waited for, in ms [default: 150]
+    #[arg(long, env = "DUCKSOUP_JITTER_BUFFER", value_name = "MS")]
+    pub jitter_buffer: Option<String>,
+    /// Send transport-wide feedback to browsers [default: true]
+    #[arg(long, env = "DUCKSOUP_GENERATE_TWCC", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub generate_twcc: Option<String>,
+    /// Estimate what a receiver can take by Google congestion control [default: true]
+    #[arg(long, env = "DUCKSOUP_GCC", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub gcc: Option<String>,
+    /// File to which the global log is appended [default: none]
+    #[arg(long, env = "DUCKSOUP_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<String>,
+    /// Print all logs on standard output [default: false, in DEV mode true]
+    #[arg(long, env = "DUCKSOUP_LOG_STDOUT", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub log_stdout: Option<String>,
+    /// 0 fatal, 1 errors, 2 info, 3 debug, 4 trace [default: 3]
+    #[arg(long, env = "DUCKSOUP_LOG_LEVEL", value_name = "0-4")]
+    pub log_level: Option<String>,
+    /// STUN servers for clients and for the server, with commas between, or false for none [default: stun:stun.l.google.com:19302]
+    #[arg(long, env = "DUCKSOUP_STUN_SERVER_URLS", value_name = "URLS")]
+    pub stun_server_urls: Option<String>,
+    /// The older name of DUCKSOUP_STUN_SERVER_URLS, which wins
+    #[arg(long, env = "DUCKSOUP_ICE_SERVERS", value_name = "URLS")]
+    pub ice_servers: Option<String>,
+    /// Write no audio or video files [default: false]
+    #[arg(long, env = "DUCKSOUP_NO_RECORDING", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub no_recording: Option<String>,
+    /// Seconds from the first join until an incomplete interaction is aborted [default: 15]
+    #[arg(long, env = "DUCKSOUP_ABORT_DELAY", value_name = "S")]
+    pub abort_delay: Option<String>,
+    /// UDP ports for media [default: any]
+    #[arg(long, env = "DUCKSOUP_MEDIA_PORTS", value_name = "MIN-MAX")]
+    pub media_ports: Option<String>,
+    /// Folders in which effects may name files, with commas between [default: plugins]
+    #[arg(long, env = "DUCKSOUP_EFFECT_FOLDERS", value_name = "FOLDERS")]
+    pub effect_folders: Option<String>,
+    /// Elements allowed besides the policy's own, or with a - before them forbidden, with commas between [default: none]
+    #[arg(
+        long,
+        env = "DUCKSOUP_EFFECT_POLICY",
+        value_name = "ELEMENTS",
+        allow_hyphen_values = true
+    )]
+    pub effect_policy: Option<String>,
+    /// Folder for recordings, logs and events [default: data]
+    #[arg(long, env = "DUCKSOUP_DATA", value_name = "FOLDER")]
+    pub data: Option<String>,
+}

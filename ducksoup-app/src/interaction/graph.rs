@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The interaction's one pipeline: a mixer, and a bin for each connected peer.
+
+use super::input::{Input, Inputs, PeerInput};
+use super::peer::{Peer, PeerError, bin_name};
+use ducksoup_signaller::frame::{Connection, StageSettings};
+use ducksoup_signaller::protocol::{Identifier, JoinOptions};
+use gst::prelude::*;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Longest time a peer's elements may take to come to rest. Ours: it takes milliseconds; an effect
+/// that takes seconds is stuck.
+const REST_LIMIT: Duration = Duration::from_secs(10);
+
+/// A peer that is on its way out.
+#[derive(Debug)]
+enum Leaving {
+    /// Its recorder completes the files.
+    Recording { peer: Box<Peer>, deadline: Instant },
+    /// A thread takes its bin to NULL.
+    Resting {
+        user: Identifier,
+        bin: gst::Bin,
+        deadline: Instant,
+    },
+}
+
+/// See the module. Lives on the stage's one thread.
+#[derive(Debug)]
+pub struct Graph {
+    pipeline: gst::Pipeline,
+    mixer: gst::Element,
+    peers: BTreeMap<Connection, Peer>,
+    leaving: BTreeMap<Connection, Leaving>,
+    settings: StageSettings,
+    inputs: Inputs,
+}
+
+impl Graph {
+    /// A running pipeline with nobody in it.
+    ///
+    /// # Errors
+    /// When GStreamer refuses.
+    pub fn new(settings: StageSettings, inputs: Inputs) -> Result<Self, PeerError> {
+        let pipeline = gst::Pipeline::with_name("interaction");
+        // The live path never waits: whatever elements declare, nobody adds it up.
+        pipeline.set_latency(gst::ClockTime::ZERO);
+        let mixer = gst::ElementFactory::make("ducksoupmixer")
+            .name("mixer")
+            .build()
+            .map_err(|error| PeerError::Step("mixer", error))?;
+        pipeline
+            .add(&mixer)
+            .map_err(|error| PeerError::Step("mixer", error))?;
+        let bus = pipeline.bus().ok_or(PeerError::Pad("bus"))?;
+        let to = inputs.clone();
+        bus.set_sync_handler(move |_, message| {
+            if is_of_interest(message) {
+                to.send(Input::Bus(message.clone()));
+            }
+            gst::BusSyncReply::Drop
+        });
+        pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|_| PeerError::Pad("state change of the pipeline, no"))?;
+        Ok(Self {
+            pipeline,
+            mixer,
+            peers: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            settings,
+            inputs,
+        })
+    }
+
+    /// The time on the interaction's one timeline.
+    #[must_use]
+    pub fn running_time(&self) -> gst::ClockTime {
+        self.pipeline.current_running_time().unwrap_or_default()
+    }
+
+    /// Builds a peer's media and asks for its tracks.
+    ///
+    /// # Errors
+    /// When it cannot be built; nothing of it is left then.
+    pub fn open(
+        &mut self,
+        connection: Connection,
+        options: JoinOptions,
+        stream_id: String,
+        count: u32,
+    ) -> Result<(), PeerError> {
+        let mut peer = Peer::build(
+            connection,
+            options,
+            stream_id,
+            count,
+            &self.settings,
+            &self.inputs,
+        )?;
+        self.pipeline
+            .add(&peer.bin)
+            .map_err(|error| PeerError::Step("peer", error))?;
+        let opened = peer.attach(&self.mixer).and_then(|()| {
+            peer.bin
+                .sync_state_with_parent()
+                .map_err(|error| PeerError::Step("peer", error))
+        });
+        if let Err(error) = opened {
+            self.rest(peer);
+            return Err(error);
+        }
+        peer.receive_tracks(self.settings.twcc);
+        self.peers.insert(connection, peer);
+        Ok(())
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// A connected peer.
+    #[must_use]
+    pub fn peer(&self, connection: Connection) -> Option<&Peer> {
+        self.peers.get(&connection)
+    }
+
+    /// A connected peer, to be changed.
+    pub fn peer_mut(&mut self, connection: Connection) -> Option<&mut Peer> {
+        self.peers.get_mut(&connection)
+    }
+
+    /// The user of a peer, connected or on its way out.
+    #[must_use]
+    pub fn user_of(&self, connection: Connection) -> Option<&Identifier> {
+        let leaving = || match self.leaving.get(&connection)? {
+            Leaving::Recording { peer, .. } => Some(&peer.options.user),
+            Leaving::Resting { user, .. } => Some(user),
+        };
+        self.peers
+            .get(&connection)
+            .map(|peer| &peer.options.user)
+            .or_else(leaving)
+    }
+
+    /// Gives `source`'s tracks a way to `to`.
+    ///
+    /// # Errors
+    /// When the mixer or the connection refuses.
+    pub fn show(&mut self, to: Connection, source: Connection) -> Result<(), PeerError> {
+        let Some(shown) = self.peers.get(&source).map(Peer::shown) else {
+            return Ok(());
+        };
+        let Some(peer) = self.peers.get_mut(&to) else {
+            return Ok(());
+        };
+        peer.show(&self.mixer, &shown, self.settings.twcc, &self.inputs)
+    }
+
+    /// Makes the offers that are due.
+    pub fn negotiate(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.negotiate(&self.inputs);
+        }
+    }
+
+    /// Everyone's zero is `origin`.
+    pub fn begin(&self, origin: gst::ClockTime) {
+        for peer in self.peers.values() {
+            peer.begin(origin);
+        }
+    }
+
+    /// Records a peer from `origin` on, in files that begin with `prefix`.
+    pub fn record(
+        &self,
+        connection: Connection,
+        origin: gst::ClockTime,
+        folder: &str,
+        prefix: &str,
+    ) {
+        let recorder = self
+            .peers
+            .get(&connection)
+            .and_then(|peer| peer.recorder.as_ref());
+        if let Some(recorder) = recorder {
+            recorder.set_property("folder", folder);
+            recorder.set_property("prefix", prefix);
+            recorder.set_property("origin", origin);
+        }
+    }
+
+    /// Takes a peer out: nothing of it reaches the others from now on; its files are completed,
+    /// then its elements come to rest on a thread of their own.
+    pub fn close(&mut self, connection: Connection) {
+        let Some(mut peer) = self.peers.remove(&connection) else {
+            return;
+        };
+        peer.detach(&self.mixer);
+        if let Some(recorder) = &peer.recorder {
+            recorder.emit_by_name::<()>("finish", &[]);
+            let deadline = Instant::now() + REST_LIMIT;
+            self.leaving.insert(
+                connection,
+                Leaving::Recording {
+                    peer: Box::new(peer),
+                    deadline,
+                },
+            );
+        } else {
+            self.rest(peer);
+        }
+    }
+
+    /// A recorder has completed its files.
+    pub fn recorded(&mut self, connection: Connection) {
+        match self.leaving.remove(&connection) {
+            Some(Leaving::Recording { peer, .. }) => self.rest(*peer),
+            Some(other) => {
+                self.leaving.insert(connection, other);
+            }
+            None => {
+                if let Some(peer) = self.peers.get_mut(&connection) {
+                    peer.recorder = None;
+                }
+            }
+        }
+    }
+
+    /// Completes the files of everyone who is still connected.
+    pub fn finish_files(&self) {
+        for recorder in self
+            .peers
+            .values()
+            .filter_map(|peer| peer.recorder.as_ref())
+        {
+            recorder.emit_by_name::<()>("finish", &[]);
+        }
+    }
+
+    /// Whether files are still being completed; a recorder that has completed is forgotten.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.peers.values().any(|peer| peer.recorder.is_some())
+            || self
+                .leaving
+                .values()
+                .any(|leaving| matches!(leaving, Leaving::Recording { .. }))
+    }
+
+    /// To NULL on a thread that may be left behind: a stuck effect can hurt only this process.
+    fn rest(&mut self, peer: Peer) {
+        let (connection, bin, inputs) = (peer.connection, peer.bin, self.inputs.clone());
+        let deadline = Instant::now() + REST_LIMIT;
+        let leaving = Leaving::Resting {
+            user: peer.options.user.clone(),
+            bin: bin.clone(),
+            deadline,
+        };
+        self.leaving.insert(connection, leaving);
+        let taken = std::thread::Builder::new()
+            .name(bin_name(connection))
+            .spawn(move || {
+                // An element that cannot be taken to NULL is as good as gone.
+                let _ = bin.set_state(gst::State::Null);
+                inputs.send(Input::Peer(connection, PeerInput::Down));
+            });
+        if let Err(error) = taken {
+            log::error!("no thread for a peer that leaves: {error}");
+        }
+    }
+
+    /// A peer's elements are at rest.
+    pub fn down(&mut self, connection: Connection) {
+        if let Some(Leaving::Resting { bin, .. }) = self.leaving.remove(&connection) {
+            // Fails only when the pipeline has let go of it already.
+            drop(self.pipeline.remove(&bin));
+        }
+    }
+
+    /// When somebody on the way out has taken too long.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.leaving
+            .values()
+            .map(|leaving| match leaving {
+                Leaving::Recording { deadline, .. } | Leaving::Resting { deadline, .. } => {
+                    *deadline
+                }
+            })
+            .min()
+    }
+
+    /// Those who are stuck on their way out. A recorder that does not finish is given up; elements
+    /// that do not come to rest are returned.
+    pub fn stuck(&mut self, now: Instant) -> Vec<Connection> {
+        let late: Vec<_> = self
+            .leaving
+            .iter()
+            .filter(|(_, leaving)| match leaving {
+                Leaving::Recording { deadline, .. } | Leaving::Resting { deadline, .. } => {
+                    *deadline <= now
+                }
+            })
+            .map(|(connection, _)| *connection)
+            .collect();
+        let mut stuck = Vec::new();
+        for connection in late {
+            match self.leaving.remove(&connection) {
+                Some(Leaving::Recording { peer, .. }) => self.rest(*peer),
+                Some(Leaving::Resting { .. }) => stuck.push(connection),
+                None => {}
+            }
+        }
+        stuck
+    }
+
+    /// Writes the pipeline's graph for those who look for a fault (`GST_DEBUG_DUMP_DOT_DIR`).
+    pub fn dump(&self, reason: &str) {
+        self.pipeline
+            .debug_to_dot_file_with_ts(gst::DebugGraphDetails::all(), reason);
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // Nothing is left to do about a pipeline that cannot stop.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn is_of_interest(message: &gst::Message) -> bool {
+    match message.view() {
+        gst::MessageView::Error(_) | gst::MessageView::Warning(_) => true,
+        gst::MessageView::Element(element) => element.structure().is_some_and(|structure| {
+            let name = structure.name();
+            ["fxcontrol-", "experimentrecorder-", "bitratecontroller-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What reaches the stage's one thread. GStreamer's callbacks and threads do no more than put one
+//! of these into its queue.
+
+use super::carrier::FromDoor;
+use super::sdp::Kind;
+use ducksoup_signaller::frame::Connection;
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Words of the door.
+    Door(FromDoor),
+    /// A message of the pipeline that somebody may care about.
+    Bus(gst::Message),
+    /// Something about one peer's media.
+    Peer(Connection, PeerInput),
+}
+
+/// What happened to one peer.
+#[derive(Debug)]
+pub enum PeerInput {
+    /// An offer is made and set, or why not.
+    Offered(Result<gst_webrtc::WebRTCSessionDescription, String>),
+    /// The client has answered.
+    Answered(gst_webrtc::WebRTCSessionDescription),
+    /// The answer is in force, or why not.
+    AnswerSet(Result<(), String>),
+    /// One of our own candidates.
+    LocalCandidate {
+        /// Its media section.
+        m_line: u32,
+        /// Its line.
+        candidate: String,
+    },
+    /// One of the client's candidates.
+    RemoteCandidate {
+        /// Its media section.
+        m_line: u32,
+        /// Its line.
+        candidate: String,
+    },
+    /// The connection has another state.
+    ConnectionState(gst_webrtc::WebRTCPeerConnectionState),
+    /// A track of the browser has come.
+    TrackReceived {
+        /// Sound or picture.
+        kind: Kind,
+        /// The browser's.
+        ssrc: Option<u32>,
+    },
+    /// The first media have passed the whole chain.
+    TrackReady(Kind),
+    /// What a route promises has reached the connection.
+    RoutePromised,
+    /// The peer's elements are at rest and may be forgotten.
+    Down,
+}
+
+/// Where inputs go.
+#[derive(Debug, Clone)]
+pub struct Inputs(SyncSender<Input>);
+
+/// Inputs that wait. Ours: eight peers negotiating at once make under 500.
+pub const BACKLOG: usize = 8192;
+
+impl Inputs {
+    /// Puts inputs into this queue.
+    #[must_use]
+    pub fn new(queue: SyncSender<Input>) -> Self {
+        Self(queue)
+    }
+
+    /// Never blocks: called from streaming threads. A full queue means that the stage's thread is
+    /// stuck, which its door notices; the input is then lost.
+    pub fn send(&self, input: Input) {
+        match self.0.try_send(input) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(input)) => log::error!("the stage is stuck, lost {input:?}"),
+        }
+    }
+
+    /// May block: for the thread that reads the door.
+    pub fn wait(&self, input: Input) {
+        // A closed queue means that the stage is ending.
+        drop(self.0.send(input));
+    }
+}

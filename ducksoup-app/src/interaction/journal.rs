@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a study finds beside its recordings: the interaction's log (JSON lines, appended) and the
+//! run's manifest. The messages are those of the README's log reference.
+
+use super::carrier::ToDoor;
+use super::naming::{Run, stamp};
+use ducksoup_signaller::frame::{Opening, StageFrame};
+use ducksoup_signaller::protocol::{Identifier, JoinOptions};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How much an entry matters; a log of level N holds the entries up to N (README, "Logs").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 1
+    Error,
+    /// 2
+    Info,
+    /// 3
+    Debug,
+    /// 4
+    Trace,
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Error => 1,
+            Self::Info => 2,
+            Self::Debug => 3,
+            Self::Trace => 4,
+        }
+    }
+}
+
+/// One finished file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recording {
+    /// Below the data folder.
+    pub path: String,
+    /// Whose.
+    pub user: Identifier,
+    /// What the recorder reported of it.
+    #[serde(flatten)]
+    pub report: Map<String, Value>,
+}
+
+/// The run's manifest, rewritten whole at each change.
+#[derive(Debug, Serialize)]
+struct Manifest {
+    id: Identifier,
+    origin: String,
+    namespace: Identifier,
+    interaction: Identifier,
+    version: &'static str,
+    gstreamer: String,
+    /// `gathering`, `running`, `ended`, `aborted` or `interrupted`.
+    state: &'static str,
+    /// UTC.
+    created: String,
+    /// t0, UTC: zero in every file that begins with the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<String>,
+    /// Each user's options, by their latest join.
+    participants: BTreeMap<Identifier, JoinOptions>,
+    files: Vec<Recording>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Journal {
+    run: Run,
+    data: PathBuf,
+    log: Option<File>,
+    level: u8,
+    /// Where entries are echoed, when the server prints them.
+    echo: Option<ToDoor>,
+    created: Instant,
+    started: Option<Instant>,
+    manifest: Manifest,
+}
+
+impl Journal {
+    /// A journal for a run that begins now. Nothing is written before the first entry.
+    #[must_use]
+    pub fn new(opening: &Opening, door: &ToDoor) -> Self {
+        let run = Run {
+            namespace: opening.namespace.clone(),
+            interaction: opening.interaction.clone(),
+            id: opening.id.clone(),
+        };
+        let manifest = Manifest {
+            id: run.id.clone(),
+            origin: opening.origin.clone(),
+            namespace: run.namespace.clone(),
+            interaction: run.interaction.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            gstreamer: gst::version_string().to_string(),
+            state: "gathering",
+            created: Timestamp::now().to_string(),
+            started: None,
+            participants: BTreeMap::new(),
+            files: Vec::new(),
+        };
+        Self {
+            run,
+            data: opening.settings.data.clone(),
+            log: None,
+            level: opening.settings.log_level,
+            echo: opening.settings.log_to_door.then(|| door.clone()),
+            created: Instant::now(),
+            started: None,
+            manifest,
+        }
+    }
+
+    /// What makes the run.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Appends an entry. `fields` is a JSON object.
+    pub fn write(
+        &mut self,
+        level: Level,
+        context: &str,
+        message: &str,
+        user: Option<&Identifier>,
+        fields: Value,
+    ) {
+        if level.number() > self.level {
+            return;
+        }
+        let mut entry = Map::new();
+        entry.insert("level".into(), level.name().into());
+        entry.insert("time".into(), stamp(Timestamp::now()).into());
+        entry.insert("context".into(), context.into());
+        entry.insert("message".into(), message.into());
+        entry.insert("namespace".into(), self.run.namespace.as_str().into());
+        entry.insert("interaction".into(), self.run.interaction.as_str().into());
+        if let Some(user) = user {
+            entry.insert("user".into(), user.as_str().into());
+        }
+        entry.insert(
+            "sinceCreation".into(),
+            json!(milliseconds(self.created.elapsed())),
+        );
+        if let Some(started) = self.started {
+            entry.insert("sinceStart".into(), json!(milliseconds(started.elapsed())));
+        }
+        if let Value::Object(fields) = fields {
+            entry.extend(fields);
+        }
+        self.append(&entry);
+        if let Some(door) = &self.echo {
+            door.send(StageFrame::Log { entry });
+        }
+    }
+
+    /// A full disk must not end a conversation: what cannot be written goes to standard error.
+    fn append(&mut self, entry: &Map<String, Value>) {
+        let line = format!("{}\n", Value::Object(entry.clone()));
+        if self.log.is_none() {
+            match open_log(&self.data.join(self.run.log())) {
+                Ok(log) => self.log = Some(log),
+                Err(error) => eprintln!("cannot write the interaction's log: {error}"),
+            }
+        }
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.write_all(line.as_bytes())
+        {
+            eprintln!("cannot write the interaction's log: {error}: {line}");
+        }
+    }
+
+    /// Notes a participant's options.
+    pub fn participant(&mut self, options: &JoinOptions) {
+        self.manifest
+            .participants
+            .insert(options.user.clone(), options.clone());
+        self.save();
+    }
+
+    /// Notes t0.
+    pub fn started(&mut self, at: Timestamp) {
+        self.started = Some(Instant::now());
+        self.manifest.started = Some(at.to_string());
+        self.manifest.state = "running";
+        self.save();
+    }
+
+    /// Notes a finished file.
+    pub fn file(&mut self, recording: Recording) {
+        self.manifest.files.push(recording);
+        self.save();
+    }
+
+    /// Notes how the run ended.
+    pub fn ended(&mut self, state: &'static str) {
+        self.manifest.state = state;
+        self.save();
+    }
+
+    /// The finished files by user, as clients are told.
+    #[must_use]
+    pub fn files(&self) -> BTreeMap<Identifier, Vec<String>> {
+        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for recording in &self.manifest.files {
+            files
+                .entry(recording.user.clone())
+                .or_default()
+                .push(recording.path.clone());
+        }
+        files
+    }
+
+    /// Replaced in one step, so that a reader never sees half a manifest.
+    fn save(&mut self) {
+        let path = self.data.join(self.run.manifest());
+        let new = path.with_extension("json.new");
+        let saved = serde_json::to_vec_pretty(&self.manifest)
+            .map_err(std::io::Error::other)
+            .and_then(|text| {
+                create_parent(&path)?;
+                std::fs::write(&new, text)?;
+                std::fs::rename(&new, &path)
+            });
+        if let Err(error) = saved {
+            let fields = json!({"error": error.to_string()});
+            self.write(
+                Level::Error,
+                "interaction",
+                "manifest_write_failed",
+                None,
+                fields,
+            );
+        }
+    }
+}
+
+fn create_parent(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+fn open_log(path: &Path) -> std::io::Result<File> {
+    create_parent(path)?;
+    File::options().create(true).append(true).open(path)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

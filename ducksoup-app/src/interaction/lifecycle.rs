@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The life of an interaction: who is in, when it starts, when it ends, who is told what.
+//!
+//! Pure: inputs and `now` in, effects out. Time is a [`Duration`] since the stage was opened.
+//!
+//! | input \ phase | empty | gathering | running | finishing | over |
+//! |---|---|---|---|---|---|
+//! | join, seat free | → gathering; joined | joined | error-full | declined | declined |
+//! | join, own seat, away | – | joined (reconnection) | joined (reconnection) | declined | declined |
+//! | join, user connected | – | error-duplicate | error-duplicate | declined | declined |
+//! | ready, others missing | – | noted | start to this one; shown to the others | – | – |
+//! | ready, the last one | – | → running; start to all | – | – | – |
+//! | leave | – | seat freed, others told; last one: → empty | away, others told | away | – |
+//! | failed | – | error-peer-connection, then as leave | the same | – | – |
+//! | timeout | → over | → finishing (aborted) | ending; then → finishing (ended) | end; → over | – |
+//! | files finished | – | – | – | files, end; → over | – |
+//! | shutdown | → over | → finishing (interrupted) | → finishing (interrupted) | – | – |
+//!
+//! A dash is an input that means nothing there; it changes nothing and has no effect. The tests
+//! walk this table cell by cell.
+//!
+//! `Declined` is no refusal: the door asks a new run. A leave with the cause `replaced` tells the
+//! others nothing and keeps the seat, while gathering too: the same user is about to join by
+//! another connection. While gathering, this is the only way to be away.
+
+use ducksoup_signaller::frame::{Connection, LeaveCause};
+use ducksoup_signaller::protocol::{
+    ErrorCode, IceServer, Identifier, JoinContext, JoinOptions, ServerMessage,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// `ending` goes out this long before the end (PROTOCOL, "Server → client").
+const ENDING_NOTICE: Duration = Duration::from_secs(15);
+/// … but never earlier than this after the start.
+const ENDING_FLOOR: Duration = Duration::from_secs(1);
+/// Longest wait for files to be finished; ours: finalising takes tens of milliseconds, hashing a
+/// long recording a few seconds.
+const FINISH_LIMIT: Duration = Duration::from_secs(20);
+
+/// What happens to an interaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A client wants in.
+    Join {
+        /// Its socket.
+        connection: Connection,
+        /// What it asks for.
+        options: Box<JoinOptions>,
+    },
+    /// Every expected track of this client has delivered decodable media.
+    Ready {
+        /// Its socket.
+        connection: Connection,
+    },
+    /// A socket is gone, or its client said `stop`.
+    Leave {
+        /// The socket.
+        connection: Connection,
+        /// Why.
+        cause: LeaveCause,
+    },
+    /// A client's media connection or chain cannot be had.
+    Failed {
+        /// Its socket.
+        connection: Connection,
+    },
+    /// The recordings are complete, by user; paths relative to the data folder.
+    FilesFinished(BTreeMap<Identifier, Vec<String>>),
+    /// The time asked for by [`Lifecycle::next_timeout`] may have come.
+    Timeout,
+    /// The door is gone or wants the stage to end.
+    Shutdown,
+}
+
+/// What to do about it, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Say something to a client.
+    Send {
+        /// To which socket.
+        to: Connection,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Nothing more will be said to this client.
+    Close(Connection),
+    /// This run is over: the door should take the join to a new one.
+    Decline(Connection),
+    /// Build the media of a client and offer to receive its tracks.
+    OpenPeer {
+        /// Its socket.
+        connection: Connection,
+        /// Who it is.
+        options: Box<JoinOptions>,
+        /// The `MediaStream` id of the user's tracks.
+        stream_id: String,
+        /// How often this user has connected, this time included.
+        count: u32,
+    },
+    /// Take a client's media down; its files are finished.
+    ClosePeer {
+        /// Its socket.
+        connection: Connection,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// Offer a user's tracks to a client.
+    Show {
+        /// The receiver.
+        to: Connection,
+        /// Whose tracks.
+        user: Identifier,
+    },
+    /// Withdraw a user's tracks from a client.
+    Hide {
+        /// The receiver.
+        to: Connection,
+        /// Whose tracks.
+        user: Identifier,
+    },
+    /// The interaction starts: this is t0.
+    Start,
+    /// Record a client from now on.
+    Record {
+        /// Its socket.
+        connection: Connection,
+    },
+    /// Complete every recording and answer with [`Input::FilesFinished`].
+    FinishFiles(Outcome),
+    /// The door must not send more joins.
+    Over,
+    /// Nothing is left to do: the process may exit.
+    Exit,
+}
+
+/// Why a peer is taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// Its socket went, see the cause.
+    Left(LeaveCause),
+    /// Its media failed.
+    Failed,
+    /// The interaction is over.
+    Over,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its time was up.
+    Ended,
+    /// Not everyone came in time.
+    Aborted,
+    /// The server stopped, or a part of it had to.
+    Interrupted,
+}
+
+/// Where a participant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// Connected, media not yet complete.
+    Connecting(Connection),
+    /// Connected, media flowing.
+    Ready(Connection),
+    /// Gone; the others know or not.
+    Away { told: bool },
+}
+
+impl Presence {
+    fn connection(self) -> Option<Connection> {
+        match self {
+            Self::Connecting(connection) | Self::Ready(connection) => Some(connection),
+            Self::Away { .. } => None,
+        }
+    }
+}
+
+/// One participant's place.
+#[derive(Debug, Clone, PartialEq)]
+struct Seat {
+    presence: Presence,
+    stream_id: String,
+}
+
+/// What holds for the whole run, set by its first joiner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Terms {
+    size: usize,
+    duration: Duration,
+}
+
+/// See the table above.
+#[derive(Debug, Clone, PartialEq)]
+enum Phase {
+    Empty {
+        until: Duration,
+    },
+    Gathering {
+        terms: Terms,
+        deadline: Duration,
+    },
+    Running {
+        terms: Terms,
+        end: Duration,
+        notice: Option<Duration>,
+    },
+    Finishing {
+        deadline: Duration,
+        outcome: Outcome,
+    },
+    Over,
+}
+
+/// The pure state of one interaction.
+#[derive(Debug)]
+pub struct Lifecycle {
+    phase: Phase,
+    seats: BTreeMap<Identifier, Seat>,
+    /// Times each user has connected, whether they have a seat now or not.
+    counts: BTreeMap<Identifier, u32>,
+    abort_delay: Duration,
+    ice_servers: Vec<IceServer>,
+    effects: Vec<Effect>,
+}
+
+impl Lifecycle {
+    /// A new interaction, at time zero. Clients get `ice_servers`; an incomplete interaction is
+    /// aborted `abort_delay` after its first join.
+    #[must_use]
+    pub fn new(abort_delay: Duration, ice_servers: Vec<IceServer>) -> Self {
+        Self {
+            phase: Phase::Empty { until: abort_delay },
+            seats: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            abort_delay,
+            ice_servers,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes one input and says what follows from it.
+    pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Effect> {
+        match input {
+            Input::Join {
+                connection,
+                options,
+            } => self.join(connection, options, now),
+            Input::Ready { connection } => self.ready(connection, now),
+            Input::Leave { connection, cause } => {
+                self.leave(connection, CloseCause::Left(cause), now)
+            }
+            Input::Failed { connection } => self.failed(connection, now),
+            Input::FilesFinished(files) => self.conclude(Some(&files)),
+            Input::Timeout => self.timeout(now),
+            Input::Shutdown => self.shutdown(now),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Input::Timeout`] is wanted.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Empty { until } => Some(until),
+            Phase::Gathering { deadline, .. } | Phase::Finishing { deadline, .. } => Some(deadline),
+            Phase::Running { end, notice, .. } => Some(notice.unwrap_or(end)),
+            Phase::Over => None,
+        }
+    }
+
+    /// The connection of a user, when connected.
+    #[must_use]
+    pub fn connection_of(&self, user: &Identifier) -> Option<Connection> {
+        self.seats.get(user)?.presence.connection()
+    }
+
+    /// The user of a connection, when in.
+    #[must_use]
+    pub fn user_of(&self, connection: Connection) -> Option<&Identifier> {
+        self.seats
+            .iter()
+            .find(|(_, seat)| seat.presence.connection() == Some(connection))
+            .map(|(user, _)| user)
+    }
+
+    fn join(&mut self, connection: Connection, options: Box<JoinOptions>, now: Duration) {
+        let terms = match self.phase {
+            Phase::Empty { .. } => {
+                let terms = Terms {
+                    size: options.size as usize,
+                    duration: Duration::from_secs(options.duration.into()),
+                };
+                self.phase = Phase::Gathering {
+                    terms,
+                    deadline: now + self.abort_delay,
+                };
+                terms
+            }
+            Phase::Gathering { terms, .. } | Phase::Running { terms, .. } => terms,
+            Phase::Finishing { .. } | Phase::Over => {
+                self.effects.push(Effect::Decline(connection));
+                return;
+            }
+        };
+        let context = match self.seats.get(&options.user).map(|seat| seat.presence) {
+            Some(Presence::Connecting(_) | Presence::Ready(_)) => {
+                return self.refuse(connection, ErrorCode::Duplicate);
+            }
+            None if self.seats.len() >= terms.size => {
+                return self.refuse(connection, ErrorCode::Full);
+            }
+            None if self.seats.is_empty() => JoinContext::NewInteraction,
+            None if !self.counts.contains_key(&options.user) => JoinContext::ExistingInteraction,
+            None | Some(Presence::Away { .. }) => JoinContext::Reconnection,
+        };
+        let news = !matches!(
+            self.seats.get(&options.user).map(|seat| seat.presence),
+            Some(Presence::Away { told: false })
+        );
+        let user = options.user.clone();
+        let stream_id = format!("stream-{user}");
+        let count = self.counts.entry(user.clone()).or_default();
+        *count += 1;
+        let count = *count;
+        let seat = Seat {
+            presence: Presence::Connecting(connection),
+            stream_id: stream_id.clone(),
+        };
+        self.seats.insert(user.clone(), seat);
+
+        let joined = ServerMessage::Joined {
+            context,
+            ice_servers: self.ice_servers.clone(),
+        };
+        self.send(connection, joined);
+        for (other, other_stream, presence) in self.company(&user) {
+            self.send(
+                connection,
+                ServerMessage::OtherJoined {
+                    user: other,
+                    stream_id: other_stream,
+                },
+            );
+            if news && let Some(other_connection) = presence.connection() {
+                self.send(
+                    other_connection,
+                    ServerMessage::OtherJoined {
+                        user: user.clone(),
+                        stream_id: stream_id.clone(),
+                    },
+                );
+            }
+        }
+        self.effects.push(Effect::OpenPeer {
+            connection,
+            options,
+            stream_id,
+            count,
+        });
+    }
+
+    fn ready(&mut self, connection: Connection, now: Duration) {
+        let Some(user) = self.user_of(connection).cloned() else {
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(&user) else {
+            return;
+        };
+        if seat.presence == Presence::Ready(connection) {
+            return;
+        }
+        seat.presence = Presence::Ready(connection);
+        match self.phase {
+            Phase::Gathering { terms, .. } => {
+                if self.ready_connections().len() == terms.size {
+                    self.start(terms, now);
+                }
+            }
+            Phase::Running { terms, end, .. } => self.resume(&user, connection, terms, end, now),
+            Phase::Empty { .. } | Phase::Finishing { .. } | Phase::Over => {}
+        }
+    }
+
+    /// Everyone is ready: the interaction starts.
+    fn start(&mut self, terms: Terms, now: Duration) {
+        let end = now + terms.duration;
+        let notice = now
+            + terms
+                .duration
+                .saturating_sub(ENDING_NOTICE)
+                .max(ENDING_FLOOR);
+        self.phase = Phase::Running {
+            terms,
+            end,
+            notice: (notice < end).then_some(notice),
+        };
+        self.effects.push(Effect::Start);
+        let ready = self.ready_connections();
+        let remaining = seconds(terms.duration);
+        for (_, connection) in &ready {
+            self.effects.push(Effect::Record {
+                connection: *connection,
+            });
+            self.send(*connection, ServerMessage::Start { remaining });
+        }
+        for (receiver, to) in &ready {
+            for (source, _) in &ready {
+                if source != receiver || terms.size == 1 {
+                    self.effects.push(Effect::Show {
+                        to: *to,
+                        user: source.clone(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// One who came back is ready: the others see them again, and they the others.
+    fn resume(
+        &mut self,
+        user: &Identifier,
+        connection: Connection,
+        terms: Terms,
+        end: Duration,
+        now: Duration,
+    ) {
+        self.effects.push(Effect::Record { connection });
+        self.send(
+            connection,
+            ServerMessage::Start {
+                remaining: seconds(end.saturating_sub(now)),
+            },
+        );
+        for (other, to) in self.ready_connections() {
+            if other != *user {
+                self.effects.push(Effect::Show {
+                    to: connection,
+                    user: other,
+                });
+                self.effects.push(Effect::Show {
+                    to,
+                    user: user.clone(),
+                });
+            } else if terms.size == 1 {
+                self.effects.push(Effect::Show { to, user: other });
+            }
+        }
+    }
+
+    fn leave(&mut self, connection: Connection, cause: CloseCause, now: Duration) {
+        let Some(user) = self.user_of(connection).cloned() else {
+            return;
+        };
+        let told = cause != CloseCause::Left(LeaveCause::Replaced);
+        let stream_id = match self.seats.get_mut(&user) {
+            Some(seat) => {
+                seat.presence = Presence::Away { told };
+                seat.stream_id.clone()
+            }
+            None => return,
+        };
+        if told && !self.is_closing() {
+            let running = matches!(self.phase, Phase::Running { .. });
+            let others = self.connections().into_iter();
+            for (_, to) in others.filter(|(other, _)| *other != user) {
+                self.send(
+                    to,
+                    ServerMessage::OtherLeft {
+                        user: user.clone(),
+                        stream_id: stream_id.clone(),
+                    },
+                );
+                if running {
+                    self.effects.push(Effect::Hide {
+                        to,
+                        user: user.clone(),
+                    });
+                }
+            }
+        }
+        self.effects.push(Effect::ClosePeer { connection, cause });
+        if matches!(self.phase, Phase::Gathering { .. }) && told {
+            self.seats.remove(&user);
+            if self.seats.is_empty() {
+                self.phase = Phase::Empty {
+                    until: now + self.abort_delay,
+                };
+            }
+        }
+    }
+
+    fn failed(&mut self, connection: Connection, now: Duration) {
+        if self.user_of(connection).is_none() || self.is_closing() {
+            return;
+        }
+        self.send(connection, ServerMessage::Error(ErrorCode::PeerConnection));
+        self.effects.push(Effect::Close(connection));
+        self.leave(connection, CloseCause::Failed, now);
+    }
+
+    fn timeout(&mut self, now: Duration) {
+        if self.next_timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.phase {
+            Phase::Empty { .. } => self.exit(),
+            Phase::Gathering { .. } => self.finish(Outcome::Aborted, now),
+            Phase::Running {
+                terms,
+                end,
+                notice: Some(_),
+            } => {
+                self.phase = Phase::Running {
+                    terms,
+                    end,
+                    notice: None,
+                };
+                for (_, connection) in self.connections() {
+                    self.send(connection, ServerMessage::Ending);
+                }
+                if now >= end {
+                    self.finish(Outcome::Ended, now);
+                }
+            }
+            Phase::Running { notice: None, .. } => self.finish(Outcome::Ended, now),
+            Phase::Finishing { .. } => self.conclude(None),
+            Phase::Over => {}
+        }
+    }
+
+    fn shutdown(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Empty { .. } => self.exit(),
+            Phase::Gathering { .. } | Phase::Running { .. } => {
+                self.finish(Outcome::Interrupted, now);
+            }
+            Phase::Finishing { .. } | Phase::Over => {}
+        }
+    }
+
+    /// Into the last phase but one: no more joins, files are completed. Those who cannot hope for
+    /// files are told at once.
+    fn finish(&mut self, outcome: Outcome, now: Duration) {
+        self.effects.push(Effect::Over);
+        let farewell = match outcome {
+            Outcome::Ended => None,
+            Outcome::Aborted => Some(ServerMessage::Error(ErrorCode::Aborted)),
+            Outcome::Interrupted => Some(ServerMessage::Failure(
+                "the server stopped this interaction".to_owned(),
+            )),
+        };
+        if let Some(message) = farewell {
+            for (_, connection) in self.connections() {
+                self.send(connection, message.clone());
+                self.effects.push(Effect::Close(connection));
+            }
+        }
+        self.phase = Phase::Finishing {
+            deadline: now + FINISH_LIMIT,
+            outcome,
+        };
+        self.effects.push(Effect::FinishFiles(outcome));
+    }
+
+    /// Out of the last phase but one. Without files, when they were not complete in time, nothing
+    /// is said of them.
+    fn conclude(&mut self, files: Option<&BTreeMap<Identifier, Vec<String>>>) {
+        let Phase::Finishing { outcome, .. } = self.phase else {
+            return;
+        };
+        for (_, connection) in self.connections() {
+            if outcome == Outcome::Ended {
+                if let Some(files) = files {
+                    self.send(connection, ServerMessage::Files(files.clone()));
+                }
+                self.send(connection, ServerMessage::End);
+                self.effects.push(Effect::Close(connection));
+            }
+            self.effects.push(Effect::ClosePeer {
+                connection,
+                cause: CloseCause::Over,
+            });
+        }
+        self.seats.clear();
+        self.phase = Phase::Over;
+        self.effects.push(Effect::Exit);
+    }
+
+    fn exit(&mut self) {
+        self.phase = Phase::Over;
+        self.effects.push(Effect::Over);
+        self.effects.push(Effect::Exit);
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Finishing { .. } | Phase::Over)
+    }
+
+    fn refuse(&mut self, to: Connection, code: ErrorCode) {
+        self.send(to, ServerMessage::Error(code));
+        self.effects.push(Effect::Close(to));
+    }
+
+    fn send(&mut self, to: Connection, message: ServerMessage) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    fn connections(&self) -> Vec<(Identifier, Connection)> {
+        self.seats
+            .iter()
+            .filter_map(|(user, seat)| Some((user.clone(), seat.presence.connection()?)))
+            .collect()
+    }
+
+    fn ready_connections(&self) -> Vec<(Identifier, Connection)> {
+        self.seats
+            .iter()
+            .filter_map(|(user, seat)| match seat.presence {
+                Presence::Ready(connection) => Some((user.clone(), connection)),
+                Presence::Connecting(_) | Presence::Away { .. } => None,
+            })
+            .collect()
+    }
+
+    /// Everyone else whom the others take for present: the connected, and those who are about to
+    /// come back by another connection.
+    fn company(&self, user: &Identifier) -> Vec<(Identifier, String, Presence)> {
+        self.seats
+            .iter()
+            .filter(|(other, seat)| {
+                *other != user && seat.presence != (Presence::Away { told: true })
+            })
+            .map(|(other, seat)| (other.clone(), seat.stream_id.clone(), seat.presence))
+            .collect()
+    }
+}
+
+/// Whole seconds, rounded, as clients show them.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from((duration.as_millis() + 500) / 1000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

@@ -1,0 +1,690 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One connected participant: a bin with the `webrtcbin`, the chains of its own tracks and its
+//! recorder.
+//!
+//! ```text
+//!             ┌ peer-7 ──────────────────────────────────────────────┐
+//!   browser ──┼► webrtcbin ─► chain audio ─┬──────────────────────── ┼─► mixer
+//!             │      ▲   └──► chain video ─┼┬─────────────────────── ┼─► mixer
+//!             │      │                     ▼▼ dry, wet               │
+//!             │      │                  recorder ─► files            │
+//!             │      └────────────────────────────────────────────── ┼── mixer (one route a track)
+//!             └──────────────────────────────────────────────────────┘
+//! ```
+
+use super::chain::{Chain, ChainError, Layout, Mode, Values};
+use super::effects;
+use super::input::{Input, Inputs, PeerInput};
+use super::negotiation::{Negotiation, Step};
+use super::sdp::{self, Codec, Kind};
+use ducksoup_signaller::frame::{Connection, StageSettings};
+use ducksoup_signaller::protocol::{Identifier, JoinOptions};
+use gst::glib;
+use gst::prelude::*;
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use gstducksoup::fxcontrol::FxControl;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a peer cannot be built or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// Its chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// GStreamer refused a step.
+    #[error("{0}: {1}")]
+    Step(&'static str, glib::BoolError),
+    /// A pad that must be there is not.
+    #[error("no {0} pad")]
+    Pad(&'static str),
+    /// Two pads do not fit.
+    #[error("{0}: {1}")]
+    Link(&'static str, gst::PadLinkError),
+}
+
+/// Another participant's track on its way to this peer.
+#[derive(Debug)]
+struct Route {
+    mixer_pad: gst::Pad,
+    transceiver: WebRTCRTPTransceiver,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its socket.
+    pub connection: Connection,
+    /// What it asked for.
+    pub options: JoinOptions,
+    /// The `MediaStream` id under which others see it.
+    pub stream_id: String,
+    /// How often its user has connected.
+    pub count: u32,
+    /// Everything it is made of.
+    pub bin: gst::Bin,
+    /// Its recorder, where files are wanted.
+    pub recorder: Option<gst::Element>,
+    webrtcbin: gst::Element,
+    chains: Vec<Chain>,
+    /// The mixer's sink pads, fed by the chains.
+    mixer_sinks: Vec<gst::Pad>,
+    routes: BTreeMap<(Identifier, Codec), Route>,
+    /// Tracks that have not passed their chain yet.
+    awaited: BTreeSet<Kind>,
+    /// Routes whose promise has not reached the connection yet.
+    unpromised: usize,
+    /// Whether an offer is due as soon as all promises are there.
+    stale: bool,
+    negotiation: Negotiation,
+    /// Media sections of the latest offer.
+    sections: usize,
+}
+
+impl Peer {
+    /// Builds the peer; nothing runs yet.
+    ///
+    /// # Errors
+    /// When a description is wrong or an element is missing.
+    pub fn build(
+        connection: Connection,
+        options: JoinOptions,
+        stream_id: String,
+        count: u32,
+        settings: &StageSettings,
+        inputs: &Inputs,
+    ) -> Result<Self, PeerError> {
+        let mode = Mode::load(options.recording_mode)?;
+        let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
+        let webrtcbin = webrtcbin(connection, jitter_buffer, settings, inputs)?;
+        let codecs = codecs(&options);
+        let mut chains = Vec::new();
+        for codec in &codecs {
+            let (bitrates, fx) = match codec.kind() {
+                Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
+                Kind::Video => (settings.video_bitrate, &options.video_fx),
+            };
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+            };
+            let chain = Chain::build(&mode, *codec, values)?;
+            if let Some(slot) = chain.fx() {
+                effects::fill(&slot, fx.as_deref(), settings);
+            }
+            chains.push(chain);
+        }
+
+        let bin = gst::Bin::with_name(&bin_name(connection));
+        bin.add(&webrtcbin)
+            .map_err(|error| PeerError::Step("webrtcbin", error))?;
+        for chain in &chains {
+            bin.add(&chain.bin)
+                .map_err(|error| PeerError::Step("chain", error))?;
+            watch_first_media(chain, connection, inputs)?;
+        }
+        let recorder = if settings.recording && mode.layout != Layout::None {
+            Some(recorder(&bin, &chains, &mode, &options)?)
+        } else {
+            None
+        };
+        link_tracks_as_they_come(&webrtcbin, &chains, connection, inputs);
+        Ok(Self {
+            connection,
+            stream_id,
+            count,
+            bin,
+            recorder,
+            webrtcbin,
+            mixer_sinks: Vec::new(),
+            routes: BTreeMap::new(),
+            awaited: codecs.iter().map(|codec| codec.kind()).collect(),
+            unpromised: 0,
+            stale: false,
+            negotiation: Negotiation::default(),
+            sections: codecs.len(),
+            chains,
+            options,
+        })
+    }
+
+    /// Feeds the mixer with the peer's tracks. The peer is in the pipeline already, the mixer too.
+    ///
+    /// # Errors
+    /// When the mixer refuses.
+    pub fn attach(&mut self, mixer: &gst::Element) -> Result<(), PeerError> {
+        for chain in &self.chains {
+            let kind = chain.codec.kind();
+            let source = chain
+                .bin
+                .static_pad("src")
+                .ok_or(PeerError::Pad("chain's src"))?;
+            let ghost = ghost(&self.bin, &source, kind.name())?;
+            let sink = mixer
+                .request_pad_simple("sink_%u")
+                .ok_or(PeerError::Pad("mixer's sink"))?;
+            sink.set_property("participant", self.options.user.as_str());
+            sink.set_property_from_str("kind", kind.name());
+            ghost
+                .link(&sink)
+                .map_err(|error| PeerError::Link("mixer", error))?;
+            self.mixer_sinks.push(sink);
+        }
+        Ok(())
+    }
+
+    /// Asks to receive the browser's tracks. The peer is running.
+    pub fn receive_tracks(&mut self, twcc: bool) {
+        for chain in &self.chains {
+            let transceiver = self.webrtcbin.emit_by_name::<WebRTCRTPTransceiver>(
+                "add-transceiver",
+                &[
+                    &WebRTCRTPTransceiverDirection::Recvonly,
+                    &chain.codec.caps(None, twcc),
+                ],
+            );
+            if chain.codec.kind() == Kind::Video {
+                transceiver.set_property("do-nack", true);
+            }
+        }
+        self.stale = true;
+    }
+
+    /// Gives a track of another participant (or, in a mirror, one's own) a way to this peer.
+    ///
+    /// # Errors
+    /// When the mixer or the connection refuses.
+    pub fn show(
+        &mut self,
+        mixer: &gst::Element,
+        source: &Shown,
+        twcc: bool,
+        inputs: &Inputs,
+    ) -> Result<(), PeerError> {
+        for codec in &source.codecs {
+            let key = (source.user.clone(), *codec);
+            if let Some(route) = self.routes.get(&key) {
+                route
+                    .transceiver
+                    .set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+            } else {
+                let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
+                self.routes.insert(key, route);
+            }
+        }
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Tells the browser that a participant's tracks are over, for now.
+    pub fn hide(&mut self, user: &Identifier) {
+        for ((source, _), route) in &self.routes {
+            if source == user {
+                route
+                    .transceiver
+                    .set_direction(WebRTCRTPTransceiverDirection::Inactive);
+                self.stale = true;
+            }
+        }
+    }
+
+    fn new_route(
+        &mut self,
+        mixer: &gst::Element,
+        source: &Shown,
+        codec: Codec,
+        twcc: bool,
+        inputs: &Inputs,
+    ) -> Result<Route, PeerError> {
+        // 0 would be a legal SSRC, but the sign of a missing one elsewhere.
+        let ssrc = rand::random_range(1..u32::MAX);
+        let caps = codec.caps(Some(ssrc), twcc);
+        let template = self
+            .webrtcbin
+            .pad_template("sink_%u")
+            .ok_or(PeerError::Pad("webrtcbin's sink template"))?;
+        let name = format!("sink_{}", self.sections);
+        let webrtc_pad = self
+            .webrtcbin
+            .request_pad(&template, Some(&name), Some(&caps))
+            .ok_or(PeerError::Pad("webrtcbin's sink"))?;
+        self.sections += 1;
+        webrtc_pad.set_property("msid", &source.stream_id);
+        let transceiver = webrtc_pad.property::<WebRTCRTPTransceiver>("transceiver");
+        transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+        transceiver.set_codec_preferences(Some(&caps));
+        if codec.kind() == Kind::Video {
+            transceiver.set_property("do-nack", true);
+        }
+        self.unpromised += 1;
+        let (connection, inputs) = (self.connection, inputs.clone());
+        webrtc_pad.add_probe(
+            gst::PadProbeType::EVENT_DOWNSTREAM,
+            move |_, info| match info.event().map(|event| event.type_()) {
+                Some(gst::EventType::Caps) => {
+                    inputs.send(Input::Peer(connection, PeerInput::RoutePromised));
+                    gst::PadProbeReturn::Remove
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
+        );
+
+        let mixer_pad = mixer
+            .request_pad_simple("src_%u")
+            .ok_or(PeerError::Pad("mixer's source"))?;
+        mixer_pad.set_property("receiver", self.bin.name().as_str());
+        mixer_pad.set_property("source", source.user.as_str());
+        mixer_pad.set_property_from_str("kind", codec.kind().name());
+        mixer_pad.set_property("caps", &caps);
+        let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
+        mixer_pad
+            .link(&ghost)
+            .map_err(|error| PeerError::Link("route", error))?;
+        Ok(Route {
+            mixer_pad,
+            transceiver,
+        })
+    }
+
+    /// Makes an offer if one is due.
+    pub fn negotiate(&mut self, inputs: &Inputs) {
+        if self.stale && self.unpromised == 0 {
+            self.stale = false;
+            if self.negotiation.want() == Step::CreateOffer {
+                create_offer(&self.webrtcbin, self.connection, inputs);
+            }
+        }
+    }
+
+    /// The client wants a new offer.
+    pub fn offer_again(&mut self) {
+        self.stale = true;
+    }
+
+    /// What a route promises has reached the connection.
+    pub fn route_promised(&mut self) {
+        self.unpromised = self.unpromised.saturating_sub(1);
+    }
+
+    /// An offer is on its way to the client.
+    pub fn offered(&mut self) {
+        self.negotiation.made();
+    }
+
+    /// Takes the client's answer; what comes of it is a [`PeerInput::AnswerSet`].
+    ///
+    /// # Errors
+    /// When no answer is awaited, or this one rejects what was offered.
+    pub fn answer(
+        &mut self,
+        answer: &gst_webrtc::WebRTCSessionDescription,
+        inputs: &Inputs,
+    ) -> Result<(), AnswerRefusal> {
+        if !self.negotiation.awaits_answer() {
+            return Err(AnswerRefusal::Unasked);
+        }
+        let offered = self
+            .webrtcbin
+            .property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description")
+            .map_or(self.sections, |offer| offer.sdp().medias().count());
+        sdp::judge(&answer.sdp(), offered)?;
+        let (connection, inputs) = (self.connection, inputs.clone());
+        let promise = gst::Promise::with_change_func(move |reply| {
+            let result = promise_error(&reply).map_or(Ok(()), Err);
+            inputs.send(Input::Peer(connection, PeerInput::AnswerSet(result)));
+        });
+        self.webrtcbin
+            .emit_by_name::<()>("set-remote-description", &[answer, &promise]);
+        Ok(())
+    }
+
+    /// The answer is in force.
+    pub fn answered(&mut self, inputs: &Inputs) {
+        if self.negotiation.answered() == Step::CreateOffer {
+            create_offer(&self.webrtcbin, self.connection, inputs);
+        }
+    }
+
+    /// Takes one of the client's candidates.
+    pub fn add_candidate(&self, m_line: u32, candidate: &str) {
+        self.webrtcbin
+            .emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
+    }
+
+    /// Notes that a track has passed its chain; true when it was the last one awaited.
+    pub fn track_ready(&mut self, kind: Kind) -> bool {
+        self.awaited.remove(&kind) && self.awaited.is_empty()
+    }
+
+    /// What others are shown of this peer.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        Shown {
+            user: self.options.user.clone(),
+            stream_id: self.stream_id.clone(),
+            codecs: self.chains.iter().map(|chain| chain.codec).collect(),
+        }
+    }
+
+    /// Sets the zero of everything that counts frames or records.
+    pub fn begin(&self, origin: gst::ClockTime) {
+        for chain in &self.chains {
+            if let Some(grid) = chain.grid() {
+                grid.set_property("origin", origin);
+            }
+        }
+        self.ask_for_keyframes();
+    }
+
+    /// Asks the browser and the encoder for a picture to start from.
+    fn ask_for_keyframes(&self) {
+        let video = self
+            .chains
+            .iter()
+            .find(|chain| chain.codec.kind() == Kind::Video);
+        let Some(video) = video else {
+            return;
+        };
+        let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
+        let encoder = video
+            .bin
+            .by_name("encoder")
+            .and_then(|element| element.static_pad("src"));
+        for pad in [browser, encoder].into_iter().flatten() {
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+                .all_headers(true)
+                .build();
+            pad.send_event(event);
+        }
+    }
+
+    /// The slots of this peer's effects.
+    #[must_use]
+    pub fn effects(&self) -> Vec<FxControl> {
+        self.chains.iter().filter_map(Chain::fx).collect()
+    }
+
+    /// Cuts every tie to the mixer, so that nothing flows to or from this peer.
+    pub fn detach(&mut self, mixer: &gst::Element) {
+        for (_, route) in std::mem::take(&mut self.routes) {
+            mixer.release_request_pad(&route.mixer_pad);
+        }
+        for sink in std::mem::take(&mut self.mixer_sinks) {
+            // What still comes must not meet an open end, which would be an error.
+            if let Some(source) = sink.peer() {
+                drop_everything(&source);
+            }
+            mixer.release_request_pad(&sink);
+        }
+    }
+}
+
+/// Why an answer is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerRefusal {
+    /// Nothing was offered.
+    #[error("no offer is open")]
+    Unasked,
+    /// It rejects what was offered.
+    #[error(transparent)]
+    Answer(#[from] sdp::AnswerError),
+}
+
+/// A participant as others are shown it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Who.
+    pub user: Identifier,
+    /// The `MediaStream` id of their tracks.
+    pub stream_id: String,
+    /// Their tracks.
+    pub codecs: Vec<Codec>,
+}
+
+/// The name of a peer's bin, by which errors are attributed.
+#[must_use]
+pub fn bin_name(connection: Connection) -> String {
+    format!("peer-{}", connection.0)
+}
+
+/// The peer that an object inside its bin belongs to.
+#[must_use]
+pub fn owner(object: &gst::Object) -> Option<Connection> {
+    let mut object = Some(object.clone());
+    while let Some(here) = object {
+        if let Some(number) = here.name().strip_prefix("peer-") {
+            return number.parse().ok().map(Connection);
+        }
+        object = here.parent();
+    }
+    None
+}
+
+/// The tracks expected of a participant, sound first.
+fn codecs(options: &JoinOptions) -> Vec<Codec> {
+    let mut codecs = vec![Codec::Opus];
+    if !options.audio_only {
+        codecs.push(options.video_format.into());
+    }
+    codecs
+}
+
+fn webrtcbin(
+    connection: Connection,
+    jitter_buffer: u32,
+    settings: &StageSettings,
+    inputs: &Inputs,
+) -> Result<gst::Element, PeerError> {
+    let webrtcbin = gst::ElementFactory::make("webrtcbin")
+        .name("webrtc")
+        .property_from_str("bundle-policy", "max-bundle")
+        .property("latency", jitter_buffer)
+        .build()
+        .map_err(|error| PeerError::Step("webrtcbin", error))?;
+    let stun = settings
+        .ice_servers
+        .iter()
+        .flat_map(|server| &server.urls)
+        .find_map(|url| url.strip_prefix("stun:"));
+    if let Some(address) = stun {
+        webrtcbin.set_property("stun-server", format!("stun://{address}"));
+    }
+    if let Some((min, max)) = settings.media_ports {
+        let agent = webrtcbin.property::<gst::Object>("ice-agent");
+        agent.set_property("min-rtp-port", u32::from(min));
+        agent.set_property("max-rtp-port", u32::from(max));
+    }
+    if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(|_, _, element| never_wait(element));
+    }
+    let to = inputs.clone();
+    webrtcbin.connect_closure(
+        "on-ice-candidate",
+        false,
+        glib::closure!(
+            move |_webrtcbin: gst::Element, m_line: u32, candidate: String| {
+                to.send(Input::Peer(
+                    connection,
+                    PeerInput::LocalCandidate { m_line, candidate },
+                ));
+            }
+        ),
+    );
+    let to = inputs.clone();
+    webrtcbin.connect_notify(Some("connection-state"), move |webrtcbin, _| {
+        let state = webrtcbin.property("connection-state");
+        to.send(Input::Peer(connection, PeerInput::ConnectionState(state)));
+    });
+    Ok(webrtcbin)
+}
+
+/// The live path never waits for the clock: the places inside `webrtcbin` that would.
+fn never_wait(element: &gst::Element) {
+    match element.factory().map(|factory| factory.name()).as_deref() {
+        Some("clocksync") => element.set_property("sync", false),
+        // Without it the first packets are held for the whole latency.
+        Some("rtpjitterbuffer") => element.set_property("faststart-min-packets", 1u32),
+        _ => {}
+    }
+}
+
+fn ghost(bin: &gst::Bin, target: &gst::Pad, name: &str) -> Result<gst::GhostPad, PeerError> {
+    let ghost = gst::GhostPad::builder_with_target(target)
+        .map_err(|error| PeerError::Step("ghost pad", error))?
+        .name(name)
+        .build();
+    ghost
+        .set_active(true)
+        .map_err(|error| PeerError::Step("ghost pad", error))?;
+    bin.add_pad(&ghost)
+        .map_err(|error| PeerError::Step("ghost pad", error))?;
+    Ok(ghost)
+}
+
+fn watch_first_media(
+    chain: &Chain,
+    connection: Connection,
+    inputs: &Inputs,
+) -> Result<(), PeerError> {
+    let (kind, inputs) = (chain.codec.kind(), inputs.clone());
+    let source = chain
+        .bin
+        .static_pad("src")
+        .ok_or(PeerError::Pad("chain's src"))?;
+    let media = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    source.add_probe(media, move |_, _| {
+        inputs.send(Input::Peer(connection, PeerInput::TrackReady(kind)));
+        gst::PadProbeReturn::Remove
+    });
+    Ok(())
+}
+
+/// Links the browser's tracks to their chains. Runs on a streaming thread, which must find the pad
+/// linked when it returns.
+fn link_tracks_as_they_come(
+    webrtcbin: &gst::Element,
+    chains: &[Chain],
+    connection: Connection,
+    inputs: &Inputs,
+) {
+    let sinks: BTreeMap<Kind, gst::Pad> = chains
+        .iter()
+        .filter_map(|chain| Some((chain.codec.kind(), chain.bin.static_pad("sink")?)))
+        .collect();
+    let inputs = inputs.clone();
+    webrtcbin.connect_pad_added(move |_, pad| {
+        if pad.direction() != gst::PadDirection::Src {
+            return;
+        }
+        let caps = pad.current_caps();
+        let structure = caps.as_ref().and_then(|caps| caps.structure(0));
+        let kind = match structure.and_then(|structure| structure.get("media").ok()) {
+            Some("audio") => Kind::Audio,
+            Some("video") => Kind::Video,
+            _ => return drop_everything(pad),
+        };
+        let Some(sink) = sinks.get(&kind) else {
+            return drop_everything(pad);
+        };
+        // A browser that changes its SSRC comes by a new pad: the newest counts.
+        if let Some(old) = sink.peer() {
+            drop_everything(&old);
+            // Fails only when it is unlinked already.
+            drop(old.unlink(sink));
+        }
+        if pad.link(sink).is_err() {
+            return drop_everything(pad);
+        }
+        let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
+        inputs.send(Input::Peer(
+            connection,
+            PeerInput::TrackReceived { kind, ssrc },
+        ));
+    });
+}
+
+/// Lets media end at this pad: an open end would be an error that takes its whole peer down.
+fn drop_everything(pad: &gst::Pad) {
+    let media = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(media, |_, _| gst::PadProbeReturn::Drop);
+}
+
+/// The recorder, listening to the tees of the chains.
+fn recorder(
+    bin: &gst::Bin,
+    chains: &[Chain],
+    mode: &Mode,
+    options: &JoinOptions,
+) -> Result<gst::Element, PeerError> {
+    let layout = if mode.layout == Layout::Split {
+        "split"
+    } else {
+        "muxed"
+    };
+    let recorder = gst::ElementFactory::make("experimentrecorder")
+        .name("recorder")
+        .property_from_str("layout", layout)
+        .build()
+        .map_err(|error| PeerError::Step("recorder", error))?;
+    bin.add(&recorder)
+        .map_err(|error| PeerError::Step("recorder", error))?;
+    for chain in chains {
+        let kind = chain.codec.kind();
+        let mut tees = vec!["dry"];
+        if mode.effects && is_wet(kind, mode.layout, options) {
+            tees.push("wet");
+        }
+        for tee in tees {
+            let tap = chain.tap(tee).ok_or(PeerError::Pad("tee"))?;
+            let sink = recorder
+                .request_pad_simple(&format!("{tee}_{kind}"))
+                .ok_or(PeerError::Pad("recorder's sink"))?;
+            tap.link(&sink)
+                .map_err(|error| PeerError::Link("recorder", error))?;
+        }
+    }
+    Ok(recorder)
+}
+
+/// Wet files exist where there is an effect. A muxed one holds both tracks, as they were sent.
+fn is_wet(kind: Kind, layout: Layout, options: &JoinOptions) -> bool {
+    let (audio, video) = (options.audio_fx.is_some(), options.video_fx.is_some());
+    match (layout, kind) {
+        (Layout::Split, Kind::Audio) => audio,
+        (Layout::Split, Kind::Video) => video,
+        (Layout::Muxed, _) => audio || (video && !options.audio_only),
+        (Layout::None, _) => false,
+    }
+}
+
+fn create_offer(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+    let (bin, inputs) = (webrtcbin.downgrade(), inputs.clone());
+    let promise = gst::Promise::with_change_func(move |reply| {
+        let offer = match (promise_error(&reply), reply) {
+            (None, Ok(Some(reply))) => reply
+                .get::<gst_webrtc::WebRTCSessionDescription>("offer")
+                .map_err(|error| error.to_string()),
+            (Some(error), _) => Err(error),
+            (None, _) => Err("no offer".to_owned()),
+        };
+        if let (Ok(offer), Some(webrtcbin)) = (&offer, bin.upgrade()) {
+            let none = None::<gst::Promise>;
+            webrtcbin.emit_by_name::<()>("set-local-description", &[offer, &none]);
+        }
+        inputs.send(Input::Peer(connection, PeerInput::Offered(offer)));
+    });
+    webrtcbin.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+}
+
+/// What went wrong, when a promise tells of an error.
+fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
+    match reply {
+        Ok(Some(structure)) => structure
+            .get::<glib::Error>("error")
+            .ok()
+            .map(|error| error.to_string()),
+        Ok(None) => None,
+        Err(error) => Some(format!("{error:?}")),
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What is promised to browsers: codecs, payload types, header extensions, and how their answers
+//! are judged.
+
+use ducksoup_signaller::protocol::VideoFormat;
+use std::fmt;
+
+/// Sound or picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Sound.
+    Audio,
+    /// Picture.
+    Video,
+}
+
+impl Kind {
+    /// As caps, pads and logs call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a track is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Codec {
+    /// Sound, always.
+    Opus,
+    /// Pictures.
+    H264,
+    /// Pictures.
+    Vp8,
+}
+
+impl From<VideoFormat> for Codec {
+    fn from(format: VideoFormat) -> Self {
+        match format {
+            VideoFormat::H264 => Self::H264,
+            VideoFormat::VP8 => Self::Vp8,
+        }
+    }
+}
+
+/// Header extension id of transport-wide sequence numbers. Any id from 1 to 14 would do
+/// (RFC 8285, one-byte headers).
+const TWCC_ID: u8 = 3;
+/// draft-holmer-rmcat-transport-wide-cc-extensions-01.
+const TWCC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+impl Codec {
+    /// The same number for the same codec everywhere, as a bundle wants it. Existing clients
+    /// rewrite `a=fmtp:111`, so Opus is 111; the others are what Chromium uses itself.
+    #[must_use]
+    pub fn payload(self) -> i32 {
+        match self {
+            Self::Opus => 111,
+            Self::H264 => 102,
+            Self::Vp8 => 96,
+        }
+    }
+
+    /// Its name in `pipelines/codecs.yml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::H264 => "h264",
+            Self::Vp8 => "vp8",
+        }
+    }
+
+    /// Sound or picture.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Opus => Kind::Audio,
+            Self::H264 | Self::Vp8 => Kind::Video,
+        }
+    }
+
+    /// What a transceiver of this codec is promised. `ssrc` is the stream's, where the server sends.
+    #[must_use]
+    pub fn caps(self, ssrc: Option<u32>, twcc: bool) -> gst::Caps {
+        let mut caps = gst::Caps::builder("application/x-rtp").field("payload", self.payload());
+        caps = match self {
+            Self::Opus => caps
+                .field("media", "audio")
+                .field("encoding-name", "OPUS")
+                .field("clock-rate", 48_000)
+                .field("encoding-params", "2")
+                .field("minptime", "10")
+                .field("useinbandfec", "1"),
+            // Constrained baseline 3.1, asymmetric levels (PROTOCOL, "Negotiation").
+            Self::H264 => caps
+                .field("media", "video")
+                .field("encoding-name", "H264")
+                .field("clock-rate", 90_000)
+                .field("packetization-mode", "1")
+                .field("profile-level-id", "42e01f")
+                .field("level-asymmetry-allowed", "1"),
+            Self::Vp8 => caps
+                .field("media", "video")
+                .field("encoding-name", "VP8")
+                .field("clock-rate", 90_000),
+        };
+        if self.kind() == Kind::Video {
+            caps = caps
+                .field("rtcp-fb-nack-pli", true)
+                .field("rtcp-fb-ccm-fir", true);
+        }
+        if twcc {
+            caps = caps
+                .field("rtcp-fb-transport-cc", true)
+                .field(format!("extmap-{TWCC_ID}"), TWCC_URI);
+        }
+        if let Some(ssrc) = ssrc {
+            caps = caps.field("ssrc", ssrc);
+        }
+        caps.build()
+    }
+}
+
+/// Why an answer cannot be worked with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The browser has none of the offered codecs.
+    #[error("the browser rejects media section {0} ({1})")]
+    Rejected(usize, String),
+    /// Sections are missing.
+    #[error("the answer has {found} media sections, the offer {offered}")]
+    Sections {
+        /// In the answer.
+        found: usize,
+        /// In the offer.
+        offered: usize,
+    },
+}
+
+/// Judges an answer: a section that the browser rejects would be a silent black picture.
+///
+/// # Errors
+/// The first section that cannot work.
+pub fn judge(answer: &gst_sdp::SDPMessageRef, offered: usize) -> Result<(), AnswerError> {
+    let found = answer.medias().count();
+    if found != offered {
+        return Err(AnswerError::Sections { found, offered });
+    }
+    for (index, media) in answer.medias().enumerate() {
+        if media.port() == 0 && media.attribute_val("bundle-only").is_none() {
+            let kind = media.media().unwrap_or("unknown").to_owned();
+            return Err(AnswerError::Rejected(index, kind));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(sections: &[&str]) -> gst_sdp::SDPMessage {
+        gst::init().expect("GStreamer starts");
+        let text = format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{}",
+            sections
+                .iter()
+                .map(|line| format!("{line}\r\n"))
+                .collect::<String>()
+        );
+        gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).expect("SDP")
+    }
+
+    #[test]
+    fn a_rejected_section_is_named() {
+        let good = "m=audio 9 UDP/TLS/RTP/SAVPF 111";
+        let rejected = "m=video 0 UDP/TLS/RTP/SAVPF 102";
+        assert_eq!(judge(&answer(&[good]), 1), Ok(()));
+        assert_eq!(
+            judge(&answer(&[good, rejected]), 2),
+            Err(AnswerError::Rejected(1, "video".to_owned()))
+        );
+        assert_eq!(
+            judge(&answer(&[good]), 2),
+            Err(AnswerError::Sections {
+                found: 1,
+                offered: 2
+            })
+        );
+    }
+
+    #[test]
+    fn promises_carry_what_browsers_insist_on() {
+        gst::init().expect("GStreamer starts");
+        let caps = Codec::H264.caps(Some(7), true);
+        let promise = caps.structure(0).expect("one structure");
+        assert_eq!(promise.get::<&str>("profile-level-id"), Ok("42e01f"));
+        assert_eq!(promise.get::<u32>("ssrc"), Ok(7));
+        assert_eq!(promise.get::<&str>("extmap-3"), Ok(TWCC_URI));
+        assert!(
+            !Codec::Opus
+                .caps(None, false)
+                .structure(0)
+                .expect("one")
+                .has_field("ssrc")
+        );
+    }
+}

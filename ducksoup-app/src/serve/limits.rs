@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How long the door waits for what, and how much it takes from whom. Tests shorten the waits.
+
+use std::time::Duration;
+
+/// Largest text frame of a client, in bytes: an SDP answer for eight participants fits four times.
+pub(crate) const MAX_FRAME: usize = 64 * 1024;
+/// Malformed messages after which a client is closed. Ours.
+pub(crate) const MAX_MALFORMED: u32 = 100;
+/// Controls a client may send each second, sustained, and at once. Ours: a slider that is
+/// dragged sends 60.
+pub(crate) const CONTROL_RATE: f64 = 200.0;
+/// What a client may send each second, sustained, in bytes; a client that sends more is read no
+/// faster. Ours: [`CONTROL_RATE`] fits, with [`MESSAGE_COST`], and as much again of other words.
+pub(crate) const BYTE_RATE: f64 = 384.0 * 1024.0;
+/// What a client may send at once, in bytes: 16 frames of the largest size.
+pub(crate) const BYTE_BURST: f64 = 1024.0 * 1024.0;
+/// What a message costs besides its length, in bytes: parsing, a line in a log.
+pub(crate) const MESSAGE_COST: f64 = 1024.0;
+/// WebSockets at the same time. Ours: with their stages' pipes they stay below the usual limit
+/// of 1024 open files.
+pub(crate) const MAX_SOCKETS: usize = 512;
+/// Words that may wait for one client; a client that does not take them is closed.
+pub(crate) const CLIENT_QUEUE: usize = 256;
+/// Frames that may wait for one stage: what eight clients can send within [`Limits::read`].
+pub(crate) const STAGE_QUEUE: usize = 8192;
+/// Longest frame of a stage, in bytes: an offer for eight participants fits many times.
+pub(crate) const MAX_STAGE_LINE: usize = 1024 * 1024;
+/// What a newcomer may say while the door probes the socket it would replace.
+pub(crate) const MAX_HELD: usize = 32;
+
+/// Waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the upgrade to the join (PROTOCOL).
+    pub join: Duration,
+    /// Between two pings: reverse proxies close a socket that is silent for 60 s.
+    pub ping: Duration,
+    /// For the pong of a socket whose user comes by another one (DESIGN §3).
+    pub probe: Duration,
+    /// For a client to take what is written to it, and for its close.
+    pub write: Duration,
+    /// For a stage's `Ready`.
+    pub ready: Duration,
+    /// For a stage to read what is written to it.
+    pub read: Duration,
+    /// For a stage to exit once it is over and everyone left.
+    pub exit: Duration,
+    /// For all stages to exit when the door ends.
+    pub shutdown: Duration,
+    /// Before a spare stage that died by itself is replaced, so that a broken program does not
+    /// keep the machine busy.
+    pub respawn: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            join: Duration::from_secs(10),
+            ping: Duration::from_secs(20),
+            probe: Duration::from_secs(1),
+            write: Duration::from_secs(5),
+            ready: Duration::from_secs(10),
+            read: Duration::from_secs(5),
+            exit: Duration::from_secs(30),
+            shutdown: Duration::from_secs(20),
+            respawn: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::packet::{Beginning, Packet};
+use super::pad::{MixerSinkPad, MixerSrcPad};
+use super::rewrite::StreamId;
+use super::routing::Kind;
+use super::switchboard::{Errands, Switchboard};
+use super::throttle::Urgency;
+use super::{keyframe, lock};
+use crate::estimate;
+use gst::{glib, prelude::*, subclass::prelude::*};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "ducksoupmixer",
+        gst::DebugColorFlags::empty(),
+        Some("Who receives whom"),
+    )
+});
+
+/// What a browser sends and gets for a voice (PROTOCOL: 64 kbit/s).
+const DEFAULT_AUDIO_BITRATE: u32 = 64_000;
+
+/// How long going to READY waits for sending threads. Downstream is flushing by then, so they come back
+/// at once; only one that hangs in an element that ignores flushing is left behind.
+const THREAD_END_LIMIT: Duration = Duration::from_millis(500);
+
+const PROP_AUDIO_BITRATE: &str = "audio-bitrate";
+const PROP_STATS: &str = "stats";
+
+#[derive(Debug)]
+struct Settings {
+    audio_bitrate: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            audio_bitrate: DEFAULT_AUDIO_BITRATE,
+        }
+    }
+}
+
+// Lock order: board → a sink pad's state → a receiver's lanes → GStreamer's object locks. A pad's settings and
+// the element's are leaves. None is held while something is pushed, or a pad added, removed or activated.
+
+/// See [`super::Mixer`].
+#[derive(Debug, Default)]
+pub struct Mixer {
+    settings: Mutex<Settings>,
+    board: Mutex<Switchboard>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for Mixer {
+    const NAME: &'static str = "DuckSoupMixer";
+    type Type = super::Mixer;
+    type ParentType = gst::Element;
+    type Interfaces = (gst::ChildProxy,);
+}
+
+impl ObjectImpl for Mixer {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecUInt::builder(PROP_AUDIO_BITRATE)
+                    .nick("Audio bitrate")
+                    .blurb("What each audio route takes of its receiver's estimate, in bit/s")
+                    .default_value(DEFAULT_AUDIO_BITRATE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>(PROP_STATS)
+                    .nick("Statistics")
+                    .blurb("Structure ducksoupmixer-stats: packets, bytes, drops and keyframe requests of each of its routes and sources")
+                    .read_only()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if pspec.name() == PROP_AUDIO_BITRATE {
+            lock(&self.settings).audio_bitrate = value.get().expect("type checked upstream");
+            self.reroute();
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            PROP_AUDIO_BITRATE => lock(&self.settings).audio_bitrate.to_value(),
+            _ => lock(&self.board).stats().to_value(),
+        }
+    }
+}
+
+impl GstObjectImpl for Mixer {}
+
+impl ChildProxyImpl for Mixer {
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pads = self.obj().pads();
+        Some(pads.get(index as usize)?.clone().upcast())
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        Some(self.obj().static_pad(name)?.upcast())
+    }
+
+    fn children_count(&self) -> u32 {
+        u32::from(self.obj().num_pads())
+    }
+}
+
+impl ElementImpl for Mixer {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "DuckSoup mixer",
+                "Generic/RTP/Network",
+                "Sends each participant's RTP streams to the receivers they are for, each as one continuous stream",
+                "DuckSoup contributors",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = gst::Caps::new_empty_simple("application/x-rtp");
+            let template = |name, direction, gtype| {
+                gst::PadTemplate::with_gtype(
+                    name,
+                    direction,
+                    gst::PadPresence::Request,
+                    &caps,
+                    gtype,
+                )
+                .expect("the template is valid")
+            };
+            vec![
+                template(
+                    "sink_%u",
+                    gst::PadDirection::Sink,
+                    MixerSinkPad::static_type(),
+                ),
+                template("src_%u", gst::PadDirection::Src, MixerSrcPad::static_type()),
+            ]
+        });
+        &TEMPLATES
+    }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let id = lock(&self.board).next_id();
+        let name = self.pad_name(template, name);
+        let pad = if template.direction() == gst::PadDirection::Sink {
+            self.request_sink(template, &name, id)?
+        } else {
+            self.request_src(template, &name, id)?
+        };
+        self.obj().child_added(&pad, &name);
+        Some(pad)
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        if let Some(sink) = pad.downcast_ref::<MixerSinkPad>() {
+            if let Some(id) = sink.imp().id() {
+                lock(&self.board).remove_sink(id);
+            }
+        } else if let Some(src) = pad.downcast_ref::<MixerSrcPad>()
+            && let Some(id) = src.imp().id()
+        {
+            lock(&self.board).remove_route(id);
+        }
+        self.reroute();
+        // From here on a push that hangs on this pad comes back, unless it hangs further down.
+        if let Err(error) = pad.set_active(false) {
+            gst::warning!(CAT, obj = pad, "cannot be deactivated: {error}");
+        }
+        if let Err(error) = self.obj().remove_pad(pad) {
+            gst::warning!(CAT, obj = pad, "cannot be removed: {error}");
+        }
+        self.obj().child_removed(pad, &pad.name());
+        gst::info!(CAT, obj = pad, "released");
+        self.end_if_all_ended();
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToReady {
+            lock(&self.board).set_running(false);
+        }
+        let result = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::ReadyToPaused => {
+                lock(&self.board).set_running(true);
+                let routes = lock(&self.board).routes();
+                for (id, receiver) in routes {
+                    receiver.announce(id);
+                }
+            }
+            gst::StateChange::PausedToReady => self.stopped(),
+            _ => {}
+        }
+        Ok(result)
+    }
+}
+
+impl Mixer {
+    /// The name asked for, or the first free number.
+    fn pad_name(&self, template: &gst::PadTemplate, name: Option<&str>) -> String {
+        if let Some(name) = name.filter(|name| !name.contains('%')) {
+            return name.to_owned();
+        }
+        let prefix = template.name_template().replace("%u", "");
+        let mut names = (0_u32..).map(|number| format!("{prefix}{number}"));
+        let free = names.find(|name| self.obj().static_pad(name).is_none());
+        free.unwrap_or(prefix)
+    }
+
+    fn request_sink(&self, template: &gst::PadTemplate, name: &str, id: u32) -> Option<gst::Pad> {
+        let pad = gst::PadBuilder::<MixerSinkPad>::from_template(template)
+            .name(name)
+            .chain_function(|pad, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Ok(gst::FlowSuccess::Ok),
+                    |mixer| mixer.sink_chain(pad, buffer),
+                )
+            })
+            .chain_list_function(|pad, parent, list| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Ok(gst::FlowSuccess::Ok),
+                    |mixer| mixer.sink_chain_list(pad, &list),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |mixer| mixer.sink_event(pad, &event),
+                )
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |mixer| mixer.sink_query(pad, query),
+                )
+            })
+            .build();
+        pad.imp().set_id(id);
+        lock(&self.board).add_sink(id, &pad);
+        if let Err(error) = self.obj().add_pad(&pad) {
+            gst::error!(CAT, imp = self, "cannot add {name}: {error}");
+            lock(&self.board).remove_sink(id);
+            return None;
+        }
+        gst::info!(CAT, obj = pad, "requested");
+        self.reroute();
+        Some(pad.upcast())
+    }
+
+    fn request_src(&self, template: &gst::PadTemplate, name: &str, id: u32) -> Option<gst::Pad> {
+        let pad = gst::PadBuilder::<MixerSrcPad>::from_template(template)
+            .name(name)
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |mixer| mixer.src_event(pad, &event),
+                )
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |mixer| mixer.src_query(pad, query),
+                )
+            })
+            .activatemode_function(|pad, parent, mode, active| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::loggable_error!(CAT, "panicked before")),
+                    |mixer| mixer.src_activatemode(pad, mode, active),
+                )
+            })
+            .build();
+        pad.imp().set_id(id);
+        pad.connect_linked(|pad, _| {
+            if let Some(mixer) = pad.parent().and_downcast::<super::Mixer>() {
+                mixer.imp().src_linked(pad);
+            }
+        });
+        lock(&self.board).add_route(id, &pad, &self.obj());
+        if let Err(error) = self.obj().add_pad(&pad) {
+            gst::error!(CAT, imp = self, "cannot add {name}: {error}");
+            lock(&self.board).remove_route(id);
+            return None;
+        }
+        gst::info!(CAT, obj = pad, "requested");
+        self.reroute();
+        Some(pad.upcast())
+    }
+
+    /// Lets every route find its source anew, after something about the pads changed.
+    pub(super) fn reroute(&self) {
+        let audio_bitrate = lock(&self.settings).audio_bitrate;
+        let errands = lock(&self.board).reroute(audio_bitrate);
+        self.run(errands);
+    }
+
+    /// A source pad's properties changed.
+    pub(super) fn route_changed(&self, pad: &MixerSrcPad) {
+        let Some(id) = pad.imp().id() else { return };
+        lock(&self.board).route_changed(id, &self.obj());
+        self.reroute();
+        self.announce(id);
+    }
+
+    /// A route's receiver (or its gate) wants a keyframe.
+    pub(super) fn ask_source_of(&self, route: u32, urgency: Urgency) {
+        let source = lock(&self.board).source_of(route);
+        if let Some(sink) = source {
+            self.ask(&sink, urgency);
+        }
+    }
+
+    fn run(&self, errands: Errands) {
+        for sink in errands.newcomers {
+            self.ask(&sink, Urgency::Newcomer);
+        }
+        for (sink, bitrate) in errands.shares {
+            if sink.push_event(estimate::event(bitrate)) {
+                gst::debug!(CAT, obj = sink, "was told {bitrate} bit/s");
+                lock(&sink.imp().state).told = Some(bitrate);
+            } else {
+                gst::debug!(CAT, obj = sink, "nobody took {bitrate} bit/s");
+            }
+        }
+    }
+
+    fn announce(&self, route: u32) {
+        let receiver = lock(&self.board).receiver_of(route);
+        if let Some(receiver) = receiver {
+            receiver.announce(route);
+        }
+    }
+
+    /// Asks a source for a keyframe, now or as soon as its throttle allows.
+    fn ask(&self, sink: &MixerSinkPad, urgency: Urgency) {
+        let now = self.now();
+        let ask = lock(&sink.imp().state).throttle.request(urgency, now);
+        if ask {
+            Self::push_key_unit(sink);
+        }
+    }
+
+    fn push_key_unit(sink: &MixerSinkPad) {
+        let count = {
+            let mut state = lock(&sink.imp().state);
+            state.counts.keyframe_requests += 1;
+            state.counts.keyframe_requests
+        };
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .count(count)
+            .build();
+        let taken = sink.push_event(event);
+        gst::debug!(
+            CAT,
+            obj = sink,
+            "asked for keyframe {count}, taken: {taken}"
+        );
+    }
+
+    /// The throttles' time, in ns: the pipeline's clock, so that tests can turn it.
+    fn now(&self) -> u64 {
+        let clock = self.obj().clock();
+        clock
+            .unwrap_or_else(gst::SystemClock::obtain)
+            .time()
+            .nseconds()
+    }
+
+    fn sink_chain(
+        &self,
+        pad: &MixerSinkPad,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some((sink, beginning)) = pad.imp().id().zip(Beginning::read(&buffer)) else {
+            gst::log!(CAT, obj = pad, "no RTP packet: {buffer:?}");
+            lock(&pad.imp().state).counts.malformed += 1;
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let header = beginning.header();
+        let (targets, time, keyframe, waiting) = {
+            let mut state = lock(&pad.imp().state);
+            state.counts.packets += 1;
+            state.counts.bytes += buffer.size() as u64;
+            let keyframe = state.begins_keyframe(&beginning);
+            let time = state.running_time(buffer.pts());
+            let waiting = state.throttle.is_waiting();
+            (state.targets.clone(), time, keyframe, waiting)
+        };
+        let stream = StreamId {
+            sink,
+            ssrc: header.ssrc,
+        };
+        let packet = Packet::new(buffer, header, time);
+        let wishes = targets
+            .iter()
+            .filter_map(|(receiver, lane)| receiver.offer(*lane, stream, keyframe, &packet));
+        for urgency in wishes.collect::<Vec<_>>() {
+            self.ask(pad, urgency);
+        }
+        if waiting {
+            let now = self.now();
+            let due = lock(&pad.imp().state).throttle.poll(now);
+            if due {
+                Self::push_key_unit(pad);
+            }
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn sink_chain_list(
+        &self,
+        pad: &MixerSinkPad,
+        list: &gst::BufferListRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        for buffer in list.iter_owned() {
+            self.sink_chain(pad, buffer)?;
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Every event of a source ends here: routes outlive their sources.
+    fn sink_event(&self, pad: &MixerSinkPad, event: &gst::Event) -> bool {
+        use gst::EventView;
+        gst::log!(CAT, obj = pad, "{event:?}");
+        match event.view() {
+            EventView::StreamStart(_) => lock(&pad.imp().state).ended = false,
+            EventView::Caps(event) => {
+                lock(&pad.imp().state).set_caps(event.caps_owned());
+                self.reroute();
+            }
+            EventView::Segment(event) => {
+                let segment = event.segment().downcast_ref::<gst::ClockTime>().cloned();
+                lock(&pad.imp().state).segment = segment;
+            }
+            EventView::FlushStop(_) => {
+                let mut state = lock(&pad.imp().state);
+                state.segment = None;
+                state.ended = false;
+            }
+            EventView::Eos(_) => {
+                gst::info!(CAT, obj = pad, "has ended");
+                lock(&pad.imp().state).ended = true;
+                self.end_if_all_ended();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn end_if_all_ended(&self) {
+        let receivers = {
+            let board = lock(&self.board);
+            if !board.all_ended() {
+                return;
+            }
+            board.receivers()
+        };
+        for receiver in receivers {
+            receiver.with_all(super::lane::Lane::end);
+        }
+    }
+
+    fn sink_query(&self, pad: &MixerSinkPad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(query) => {
+                let caps = pad.pad_template_caps();
+                let filter = query.filter().map(|filter| filter.to_owned());
+                query.set_result(&filter.map_or_else(
+                    || caps.clone(),
+                    |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                ));
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(query) => {
+                let accepted = pad.pad_template_caps().can_intersect(query.caps());
+                query.set_result(accepted);
+                true
+            }
+            // Nothing is known of a source's receivers that would hold for all of them.
+            _ => false,
+        }
+    }
+
+    fn src_event(&self, pad: &MixerSrcPad, event: &gst::Event) -> bool {
+        let Some(id) = pad.imp().id() else {
+            return false;
+        };
+        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+            let receiver = lock(&self.board).receiver_of(id);
+            if let Some(receiver) = receiver {
+                receiver.with(id, super::lane::Lane::count_request);
+            }
+            self.ask_source_of(id, Urgency::Repair);
+            return true;
+        }
+        if let Some(bitrate) = estimate::parse(event) {
+            let audio_bitrate = lock(&self.settings).audio_bitrate;
+            let errands = lock(&self.board).estimate(id, bitrate, audio_bitrate);
+            self.run(errands);
+            return true;
+        }
+        // One receiver's quality, latency or reconfiguration is no business of the others' sources.
+        gst::log!(CAT, obj = pad, "ends here: {event:?}");
+        matches!(
+            event.type_(),
+            gst::EventType::Qos | gst::EventType::Latency | gst::EventType::Reconfigure
+        )
+    }
+
+    fn src_query(&self, pad: &MixerSrcPad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) => {
+                query.set(true, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                true
+            }
+            gst::QueryViewMut::Caps(query) => {
+                let caps = pad
+                    .imp()
+                    .promised()
+                    .unwrap_or_else(|| pad.pad_template_caps());
+                let filter = query.filter().map(|filter| filter.to_owned());
+                query.set_result(&filter.map_or_else(
+                    || caps.clone(),
+                    |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                ));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn src_activatemode(
+        &self,
+        pad: &MixerSrcPad,
+        mode: gst::PadMode,
+        active: bool,
+    ) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "only push mode"));
+        }
+        gst::debug!(CAT, obj = pad, "active: {active}");
+        self.close(pad);
+        Ok(())
+    }
+
+    fn close(&self, pad: &MixerSrcPad) -> Option<u32> {
+        let id = pad.imp().id()?;
+        let receiver = lock(&self.board).receiver_of(id)?;
+        receiver.with(id, super::lane::Lane::close)?;
+        Some(id)
+    }
+
+    /// Somebody listens now: tell them at once what comes, and get them a picture.
+    fn src_linked(&self, pad: &MixerSrcPad) {
+        let Some(id) = self.close(pad) else { return };
+        self.announce(id);
+        let source = lock(&self.board).source_of(id);
+        if let Some(sink) = source
+            && sink.imp().kind() == Some(Kind::Video)
+            && pad.is_active()
+        {
+            self.ask(&sink, Urgency::Newcomer);
+        }
+    }
+
+    /// The pads are inactive now: threads come back, and nothing of this run is kept.
+    fn stopped(&self) {
+        let (receivers, sinks) = {
+            let board = lock(&self.board);
+            (board.receivers(), board.sinks())
+        };
+        for receiver in receivers {
+            if !receiver.wait_ended(THREAD_END_LIMIT) {
+                gst::warning!(
+                    CAT,
+                    imp = self,
+                    "the thread of receiver {} hangs downstream and is left behind",
+                    receiver.name()
+                );
+            }
+        }
+        for sink in sinks {
+            sink.imp().reset();
+        }
+    }
+}
+
+impl super::pad::sink::State {
+    fn set_caps(&mut self, caps: gst::Caps) {
+        let name = caps
+            .structure(0)
+            .and_then(|structure| structure.get::<String>("encoding-name").ok());
+        self.codec = keyframe::Codec::from_encoding_name(name.as_deref().unwrap_or_default());
+        self.caps = Some(caps);
+    }
+
+    /// Whether this packet is the first of a keyframe. Where that cannot be told, every new
+    /// timestamp counts as one.
+    fn begins_keyframe(&mut self, beginning: &Beginning) -> bool {
+        let header = beginning.header();
+        let frame = (header.ssrc, header.timestamp);
+        let unknown = self.codec == keyframe::Codec::Other;
+        if self.keyframe == Some(frame)
+            || !(unknown || self.codec.begins_keyframe(beginning.payload()))
+        {
+            return false;
+        }
+        self.keyframe = Some(frame);
+        if !unknown {
+            self.counts.keyframes += 1;
+            self.throttle.keyframe();
+        }
+        true
+    }
+
+    fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        let Some(segment) = &self.segment else {
+            return pts;
+        };
+        match segment.to_running_time_full(pts?)? {
+            gst::Signed::Positive(time) => Some(time),
+            gst::Signed::Negative(_) => Some(gst::ClockTime::ZERO),
+        }
+    }
+}

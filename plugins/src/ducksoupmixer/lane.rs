@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One route's data: its queue, its rewriting, what its receiver was told. Always used under the receiver's lock.
+
+use super::fifo::{Fifo, Offer, Outcome};
+use super::header::{ExtensionIds, Rewritten};
+use super::packet::Packet;
+use super::pad::MixerSrcPad;
+use super::rewrite::{Place, Rewriter, StreamId};
+use super::routing::Kind;
+use super::throttle::Urgency;
+use gst::{glib, prelude::*};
+
+/// Fields by which payloaders tell the offsets of their own stream: wrong after rewriting.
+const STREAM_FIELDS: [&str; 4] = [
+    "timestamp-offset",
+    "seqnum-offset",
+    "clock-base",
+    "seqnum-base",
+];
+
+/// Ticks a second when no caps say it: those of every video format (RFC 3551, 5).
+const DEFAULT_CLOCK_RATE: u32 = 90_000;
+
+/// Where a route's packets come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Source {
+    /// The mixer's own number of the sink pad.
+    pub sink: u32,
+    pub kind: Kind,
+    pub caps: Option<gst::Caps>,
+}
+
+/// How far the receiver has been told what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was sent over this link.
+    Closed,
+    /// Somebody is sending the events; what follows is inside.
+    Announcing(Next),
+    /// Media may flow.
+    Open,
+    /// Open, but the caps changed.
+    Renewed,
+    /// EOS was sent.
+    Ended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Open,
+    Renew,
+    Close,
+}
+
+/// What goes out in front of the media, from [`Lane::announce`].
+#[derive(Debug)]
+pub(super) struct Announcement {
+    pub pad: MixerSrcPad,
+    pub events: Vec<gst::Event>,
+}
+
+/// The form of the packets that go out.
+#[derive(Debug, Clone, PartialEq)]
+struct Form {
+    caps: gst::Caps,
+    ssrc: u32,
+    payload_type: Option<u8>,
+    clock_rate: u32,
+    extensions: Option<ExtensionIds>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    packets: u64,
+    bytes: u64,
+    flow_errors: u64,
+    keyframe_requests: u64,
+}
+
+#[derive(Debug)]
+struct Ticketed {
+    ticket: u64,
+    stream: StreamId,
+    packet: Packet,
+}
+
+/// One route.
+#[derive(Debug)]
+pub(super) struct Lane {
+    id: u32,
+    pad: MixerSrcPad,
+    source: Option<Source>,
+    promised: Option<gst::Caps>,
+    form: Option<Form>,
+    fresh_ssrc: u32,
+    fifo: Fifo<Ticketed>,
+    rewriter: Rewriter,
+    phase: Phase,
+    /// All sources have ended: EOS follows what is queued.
+    ending: bool,
+    /// The last flow error, so that it is logged once.
+    failing: Option<gst::FlowError>,
+    counts: Counts,
+}
+
+impl Lane {
+    pub(super) fn new(id: u32, pad: MixerSrcPad) -> Self {
+        let start = Place {
+            sequence: glib::random_int() as u16,
+            timestamp: glib::random_int(),
+        };
+        Self {
+            id,
+            pad,
+            source: None,
+            promised: None,
+            form: None,
+            fresh_ssrc: glib::random_int(),
+            fifo: Fifo::new(),
+            rewriter: Rewriter::new(start),
+            phase: Phase::Closed,
+            ending: false,
+            failing: None,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(super) fn pad(&self) -> &MixerSrcPad {
+        &self.pad
+    }
+
+    /// The receiver can be told things.
+    pub(super) fn is_connected(&self) -> bool {
+        self.pad.is_active() && self.pad.is_linked()
+    }
+
+    /// The receiver takes packets. A blocked pad (a `webrtcbin` whose transport is not up yet) is not
+    /// pushed into: it would hold up what else this receiver gets.
+    pub(super) fn is_ready(&self) -> bool {
+        self.pad.is_active()
+            && !self.pad.is_blocked()
+            && self.pad.peer().is_some_and(|peer| !peer.is_blocked())
+    }
+
+    /// `None` while the source is away.
+    pub(super) fn set_source(&mut self, source: Option<Source>) {
+        if self.source != source {
+            self.source = source;
+            self.reform();
+        }
+    }
+
+    /// What the receiver was promised; `None`: whatever the source has.
+    pub(super) fn set_promised(&mut self, caps: Option<gst::Caps>) {
+        if self.promised != caps {
+            self.promised = caps;
+            self.reform();
+        }
+    }
+
+    fn reform(&mut self) {
+        let form = self.make_form();
+        // A source that went away leaves its form: the receiver will get the next one in it.
+        let Some(form) = form else { return };
+        let renewed = self
+            .form
+            .as_ref()
+            .is_some_and(|before| before.caps != form.caps);
+        self.form = Some(form);
+        if renewed {
+            self.phase = match self.phase {
+                Phase::Open => Phase::Renewed,
+                Phase::Announcing(Next::Open) => Phase::Announcing(Next::Renew),
+                other => other,
+            };
+        }
+    }
+
+    fn make_form(&self) -> Option<Form> {
+        let source = self.source.as_ref().and_then(|source| source.caps.as_ref());
+        let mut caps = self.promised.as_ref().or(source)?.clone();
+        let of_source = source.and_then(|caps| caps.structure(0));
+        {
+            let structure = caps.make_mut().structure_mut(0)?;
+            if self.promised.is_none() {
+                structure.set("ssrc", self.fresh_ssrc);
+                structure.remove_fields(STREAM_FIELDS);
+            } else if !structure.has_field("ssrc") {
+                structure.set("ssrc", self.fresh_ssrc);
+            }
+        }
+        let structure = caps.structure(0)?;
+        let rate = |structure: &gst::StructureRef| structure.get::<i32>("clock-rate").ok();
+        let extensions = of_source.filter(|_| self.promised.is_some());
+        Some(Form {
+            ssrc: structure.get("ssrc").unwrap_or(self.fresh_ssrc),
+            payload_type: structure
+                .get::<i32>("payload")
+                .ok()
+                .and_then(|number| u8::try_from(number).ok()),
+            clock_rate: rate(structure)
+                .or_else(|| of_source.and_then(rate))
+                .and_then(|rate| u32::try_from(rate).ok())
+                .unwrap_or(DEFAULT_CLOCK_RATE),
+            extensions: extensions.and_then(|of_source| {
+                ExtensionIds::between(&extmap(of_source), &extmap(structure))
+            }),
+            caps,
+        })
+    }
+
+    /// The pad was linked, activated or deactivated: what was sent before is not known there.
+    pub(super) fn close(&mut self) {
+        self.phase = match self.phase {
+            Phase::Announcing(_) => Phase::Announcing(Next::Close),
+            _ => Phase::Closed,
+        };
+    }
+
+    /// The element stops: nothing of now is for later, but sequence numbers go on.
+    pub(super) fn stop(&mut self) {
+        self.close();
+        self.fifo.clear();
+        self.ending = false;
+    }
+
+    /// It goes to another receiver's thread: whoever announces just now will not come back to it.
+    pub(super) fn detach(&mut self) {
+        if matches!(self.phase, Phase::Announcing(_)) {
+            self.phase = Phase::Closed;
+        }
+    }
+
+    /// Something is to be sent, but the receiver's pad is blocked: nobody will tell when it no longer is.
+    pub(super) fn is_held_up(&self) -> bool {
+        let unannounced = matches!(self.phase, Phase::Closed | Phase::Renewed);
+        let ending = self.ending && self.phase != Phase::Ended;
+        let due = self.fifo.len() > 0 || ending || (unannounced && self.form.is_some());
+        due && self.is_connected() && !self.is_ready()
+    }
+
+    /// All sources have ended.
+    pub(super) fn end(&mut self) {
+        self.ending = true;
+    }
+
+    /// What the receiver must be told now. [`Lane::announced`] has to follow.
+    pub(super) fn announce(&mut self, group: gst::GroupId) -> Option<Announcement> {
+        if !self.is_connected() {
+            return None;
+        }
+        let form = self.form.as_ref()?;
+        let events = match self.phase {
+            Phase::Closed => vec![
+                self.stream_start(group),
+                gst::event::Caps::new(&form.caps),
+                gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()),
+            ],
+            Phase::Renewed => vec![gst::event::Caps::new(&form.caps)],
+            Phase::Announcing(_) | Phase::Open | Phase::Ended => return None,
+        };
+        self.phase = Phase::Announcing(Next::Open);
+        Some(Announcement {
+            pad: self.pad.clone(),
+            events,
+        })
+    }
+
+    pub(super) fn announced(&mut self) {
+        self.phase = match self.phase {
+            Phase::Announcing(Next::Open) => Phase::Open,
+            Phase::Announcing(Next::Renew) => Phase::Renewed,
+            Phase::Announcing(Next::Close) => Phase::Closed,
+            other => other,
+        };
+    }
+
+    /// The events that end the stream, when everything before them is sent.
+    pub(super) fn finish(&mut self, group: gst::GroupId) -> Option<Announcement> {
+        let announcing = matches!(self.phase, Phase::Announcing(_));
+        let due = self.ending && self.fifo.len() == 0 && !announcing && self.phase != Phase::Ended;
+        if !due || !self.is_connected() {
+            return None;
+        }
+        let mut events = Vec::with_capacity(2);
+        if self.phase == Phase::Closed {
+            events.push(self.stream_start(group));
+        }
+        events.push(gst::event::Eos::new());
+        self.phase = Phase::Ended;
+        Some(Announcement {
+            pad: self.pad.clone(),
+            events,
+        })
+    }
+
+    fn stream_start(&self, group: gst::GroupId) -> gst::Event {
+        let element = self.pad.parent().map(|parent| parent.name());
+        let stream = format!("{}/{}", element.unwrap_or_default(), self.pad.name());
+        gst::event::StreamStart::builder(&stream)
+            .group_id(group)
+            .build()
+    }
+
+    /// Takes a packet of the current source or drops it.
+    pub(super) fn offer(
+        &mut self,
+        stream: StreamId,
+        keyframe: bool,
+        packet: &Packet,
+        ticket: u64,
+    ) -> Outcome {
+        let current = self.source.as_ref();
+        let Some(kind) = current
+            .filter(|source| source.sink == stream.sink)
+            .map(|source| source.kind)
+        else {
+            return Outcome::Dropped(None);
+        };
+        self.ending = false;
+        if self.phase == Phase::Ended {
+            self.phase = Phase::Closed;
+        }
+        let offer = Offer {
+            stream,
+            keyframe,
+            ready: self.is_ready(),
+        };
+        let ticketed = Ticketed {
+            ticket,
+            stream,
+            packet: packet.clone(),
+        };
+        let outcome = self.fifo.offer(kind, offer, ticketed);
+        if matches!(outcome, Outcome::Dropped(Some(_))) {
+            self.counts.keyframe_requests += 1;
+        }
+        outcome
+    }
+
+    /// The order of the packet that can be sent next.
+    pub(super) fn next_ticket(&self) -> Option<u64> {
+        let ticket = self.fifo.peek()?.ticket;
+        (self.phase == Phase::Open && self.is_ready()).then_some(ticket)
+    }
+
+    /// The next packet and its new header; `None` when there is none, or it came too late.
+    pub(super) fn take(&mut self) -> Option<(Packet, Rewritten, Option<ExtensionIds>)> {
+        let entry = self.fifo.pop()?;
+        let form = self.form.as_ref()?;
+        let Ticketed { stream, packet, .. } = entry.item;
+        let place = Place {
+            sequence: packet.header().sequence,
+            timestamp: packet.header().timestamp,
+        };
+        let time = packet.time().map(gst::ClockTime::nseconds);
+        let place =
+            self.rewriter
+                .rewrite(stream, place, entry.after_drop, time, form.clock_rate)?;
+        let new = Rewritten {
+            sequence: place.sequence,
+            timestamp: place.timestamp,
+            ssrc: form.ssrc,
+            payload_type: form.payload_type,
+        };
+        Some((packet, new, form.extensions.clone()))
+    }
+
+    /// A push came back: what to ask the source for, and the error when it is a new one.
+    pub(super) fn sent(
+        &mut self,
+        size: u64,
+        result: Result<gst::FlowSuccess, gst::FlowError>,
+    ) -> (Option<Urgency>, Option<gst::FlowError>) {
+        let failure = result.err();
+        match failure {
+            None => {
+                self.counts.packets += 1;
+                self.counts.bytes += size;
+            }
+            Some(_) => self.counts.flow_errors += 1,
+        }
+        let news = failure.filter(|error| self.failing != Some(*error));
+        self.failing = failure;
+        let wish = (self.fifo.moved() && failure.is_none()).then_some(Urgency::Repair);
+        if wish.is_some() {
+            self.counts.keyframe_requests += 1;
+        }
+        (wish, news)
+    }
+
+    pub(super) fn count_request(&mut self) {
+        self.counts.keyframe_requests += 1;
+    }
+
+    /// Its part of the element's `stats`.
+    pub(super) fn stats(&self, receiver: &str, source: &str) -> gst::Structure {
+        let kind = match self.source.as_ref().map(|source| source.kind) {
+            Some(Kind::Audio) => "audio",
+            Some(Kind::Video) => "video",
+            None => "",
+        };
+        gst::Structure::builder("ducksoupmixer-route")
+            .field("pad", self.pad.name().as_str())
+            .field("receiver", receiver)
+            .field("source", source)
+            .field("kind", kind)
+            .field("packets", self.counts.packets)
+            .field("bytes", self.counts.bytes)
+            .field("drops", self.fifo.drops)
+            .field("gated", self.fifo.gated)
+            .field("flow-errors", self.counts.flow_errors)
+            .field("keyframe-requests", self.counts.keyframe_requests)
+            .field("queued", self.fifo.len() as u64)
+            .build()
+    }
+}
+
+/// The header extensions of RTP caps: `extmap-<id>` is a URI, or an array with the URI in the middle.
+fn extmap(structure: &gst::StructureRef) -> Vec<(u8, String)> {
+    let ids = structure.iter().filter_map(|(name, value)| {
+        let id = name.strip_prefix("extmap-")?.parse().ok()?;
+        let uri = match value.get::<String>() {
+            Ok(uri) => uri,
+            Err(_) => value
+                .get::<gst::ArrayRef>()
+                .ok()?
+                .as_slice()
+                .get(1)?
+                .get::<String>()
+                .ok()?,
+        };
+        Some((id, uri))
+    });
+    ids.collect()
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The pads, receivers and routes of the conversation at this moment. Nothing is pushed from here: what is to
+//! be done outside the lock comes back as [`Errands`].
+
+use super::lane::{Lane, Source};
+use super::lock;
+use super::pad::{MixerSinkPad, MixerSrcPad};
+use super::receiver::Receiver;
+use super::routing::{self, Kind, Stream, Wanted};
+use super::share::{self, Share};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A source pad and where it belongs.
+#[derive(Debug)]
+struct Route {
+    pad: MixerSrcPad,
+    receiver: Arc<Receiver>,
+    /// Whom it has, or had while they were here.
+    current: Option<(String, Kind)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Switchboard {
+    sinks: BTreeMap<u32, MixerSinkPad>,
+    routes: BTreeMap<u32, Route>,
+    receivers: BTreeMap<String, Arc<Receiver>>,
+    /// From source pads to sink pads.
+    edges: BTreeMap<u32, u32>,
+    /// What each receiver can take, bit/s.
+    estimates: BTreeMap<String, u32>,
+    running: bool,
+    next_id: u32,
+}
+
+/// What a change entails outside the lock.
+#[derive(Debug, Default)]
+#[must_use]
+pub(super) struct Errands {
+    /// Sources of new video routes: ask for a keyframe.
+    pub newcomers: Vec<MixerSinkPad>,
+    /// Sources and the bitrate (bit/s) to tell them.
+    pub shares: Vec<(MixerSinkPad, u32)>,
+}
+
+impl Switchboard {
+    pub(super) fn next_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn add_sink(&mut self, id: u32, pad: &MixerSinkPad) {
+        self.sinks.insert(id, pad.clone());
+    }
+
+    pub(super) fn remove_sink(&mut self, id: u32) {
+        if let Some(pad) = self.sinks.remove(&id) {
+            lock(&pad.imp().state).targets = Arc::new([]);
+        }
+    }
+
+    pub(super) fn add_route(&mut self, id: u32, pad: &MixerSrcPad, mixer: &super::Mixer) {
+        let receiver = self.receiver(&pad.imp().receiver(), mixer);
+        let mut lane = Lane::new(id, pad.clone());
+        lane.set_promised(pad.imp().promised());
+        receiver.add(lane);
+        if self.running {
+            receiver.start();
+        }
+        let route = Route {
+            pad: pad.clone(),
+            receiver,
+            current: None,
+        };
+        self.routes.insert(id, route);
+    }
+
+    pub(super) fn remove_route(&mut self, id: u32) {
+        if let Some(route) = self.routes.remove(&id) {
+            route.receiver.remove(id);
+            self.forget_if_empty(&route.receiver);
+        }
+    }
+
+    /// A source pad's properties changed: it may belong to another receiver now.
+    pub(super) fn route_changed(&mut self, id: u32, mixer: &super::Mixer) {
+        let Some(route) = self.routes.get(&id) else {
+            return;
+        };
+        let imp = route.pad.imp();
+        let (name, promised) = (imp.receiver(), imp.promised());
+        let old = Arc::clone(&route.receiver);
+        if old.name() != name {
+            let new = self.receiver(&name, mixer);
+            if let Some(lane) = old.remove(id) {
+                new.add(lane);
+            }
+            if self.running {
+                new.start();
+            }
+            if let Some(route) = self.routes.get_mut(&id) {
+                route.receiver = new;
+            }
+            self.forget_if_empty(&old);
+        }
+        if let Some(route) = self.routes.get(&id) {
+            route.receiver.with(id, |lane| lane.set_promised(promised));
+        }
+    }
+
+    fn receiver(&mut self, name: &str, mixer: &super::Mixer) -> Arc<Receiver> {
+        let receiver = self
+            .receivers
+            .entry(name.to_owned())
+            .or_insert_with(|| Receiver::new(name, mixer.downgrade()));
+        Arc::clone(receiver)
+    }
+
+    fn forget_if_empty(&mut self, receiver: &Receiver) {
+        if receiver.is_empty() {
+            self.receivers.remove(receiver.name());
+            self.estimates.remove(receiver.name());
+        }
+    }
+
+    /// The receiver that a source pad belongs to.
+    pub(super) fn receiver_of(&self, route: u32) -> Option<Arc<Receiver>> {
+        Some(Arc::clone(&self.routes.get(&route)?.receiver))
+    }
+
+    /// The sink pad that a source pad gets its packets from.
+    pub(super) fn source_of(&self, route: u32) -> Option<MixerSinkPad> {
+        self.sinks.get(self.edges.get(&route)?).cloned()
+    }
+
+    pub(super) fn receivers(&self) -> Vec<Arc<Receiver>> {
+        self.receivers.values().cloned().collect()
+    }
+
+    pub(super) fn sinks(&self) -> Vec<MixerSinkPad> {
+        self.sinks.values().cloned().collect()
+    }
+
+    /// All source pads and their receivers.
+    pub(super) fn routes(&self) -> Vec<(u32, Arc<Receiver>)> {
+        let routes = self.routes.iter();
+        routes
+            .map(|(id, route)| (*id, Arc::clone(&route.receiver)))
+            .collect()
+    }
+
+    /// There are sources, and all have ended.
+    pub(super) fn all_ended(&self) -> bool {
+        let mut sinks = self.sinks.values();
+        !self.sinks.is_empty() && sinks.all(|pad| lock(&pad.imp().state).ended)
+    }
+
+    /// Starts or stops the sending threads. Stopping does not wait.
+    pub(super) fn set_running(&mut self, running: bool) {
+        self.running = running;
+        for receiver in self.receivers.values() {
+            if running {
+                receiver.start();
+            } else {
+                receiver.stop();
+            }
+        }
+    }
+
+    /// Lets every route find its source anew.
+    pub(super) fn reroute(&mut self, audio_bitrate: u32) -> Errands {
+        let edges = routing::route(&self.streams(), &self.wanted());
+        let before = std::mem::replace(&mut self.edges, edges);
+        self.connect_routes();
+        self.connect_sinks();
+        Errands {
+            newcomers: self.newcomers(&before),
+            shares: self.shares(audio_bitrate),
+        }
+    }
+
+    fn streams(&self) -> Vec<Stream> {
+        let streams = self.sinks.iter().filter_map(|(id, pad)| {
+            let imp = pad.imp();
+            Some(Stream {
+                sink: *id,
+                participant: imp.participant(),
+                kind: imp.kind()?,
+                encoding: encoding(lock(&imp.state).caps.as_ref()),
+            })
+        });
+        streams.collect()
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        let wanted = self.routes.iter().map(|(id, route)| {
+            let imp = route.pad.imp();
+            Wanted {
+                src: *id,
+                receiver: imp.receiver(),
+                source: imp.source(),
+                kind: imp.kind(),
+                encoding: encoding(imp.promised().as_ref()),
+                current: route.current.clone(),
+            }
+        });
+        wanted.collect()
+    }
+
+    fn connect_routes(&mut self) {
+        for (id, route) in &mut self.routes {
+            let source = self.edges.get(id).and_then(|sink| {
+                let imp = self.sinks.get(sink)?.imp();
+                let source = Source {
+                    sink: *sink,
+                    kind: imp.kind()?,
+                    caps: lock(&imp.state).caps.clone(),
+                };
+                route.current = Some((imp.participant(), source.kind));
+                Some(source)
+            });
+            route.receiver.with(*id, |lane| lane.set_source(source));
+        }
+    }
+
+    fn connect_sinks(&self) {
+        for (id, pad) in &self.sinks {
+            let edges = self.edges.iter().filter(|(_, sink)| *sink == id);
+            let targets = edges.filter_map(|(src, _)| Some((self.receiver_of(*src)?, *src)));
+            lock(&pad.imp().state).targets = targets.collect();
+        }
+    }
+
+    /// The sources of video routes that are new and whose receiver already listens.
+    fn newcomers(&self, before: &BTreeMap<u32, u32>) -> Vec<MixerSinkPad> {
+        let new = self
+            .edges
+            .iter()
+            .filter(|(src, sink)| before.get(src) != Some(sink));
+        let new = new.filter_map(|(src, sink)| {
+            let pad = self.sinks.get(sink)?;
+            let ready = self.routes.get(src)?.receiver.with(*src, |lane| {
+                let ready = lane.is_ready();
+                if ready {
+                    lane.count_request();
+                }
+                ready
+            })?;
+            (ready && pad.imp().kind() == Some(Kind::Video)).then(|| pad.clone())
+        });
+        new.collect()
+    }
+
+    /// Takes what a receiver can take, told on one of its source pads.
+    pub(super) fn estimate(&mut self, route: u32, bitrate: u32, audio_bitrate: u32) -> Errands {
+        if let Some(receiver) = self.receiver_of(route) {
+            self.estimates.insert(receiver.name().to_owned(), bitrate);
+        }
+        Errands {
+            newcomers: Vec::new(),
+            shares: self.shares(audio_bitrate),
+        }
+    }
+
+    fn shares(&self, audio_bitrate: u32) -> Vec<(MixerSinkPad, u32)> {
+        if self.estimates.is_empty() {
+            return Vec::new();
+        }
+        let routes = self.edges.iter().filter_map(|(src, sink)| {
+            Some(Share {
+                receiver: self.routes.get(src)?.receiver.name().to_owned(),
+                sink: *sink,
+                kind: self.sinks.get(sink)?.imp().kind()?,
+            })
+        });
+        let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), audio_bitrate);
+        let news = shares.into_iter().filter_map(|(sink, bitrate)| {
+            let pad = self.sinks.get(&sink)?;
+            let told = lock(&pad.imp().state).told;
+            (told != Some(bitrate)).then(|| (pad.clone(), bitrate))
+        });
+        news.collect()
+    }
+
+    /// The structure of the element's `stats`.
+    pub(super) fn stats(&self) -> gst::Structure {
+        let routes = self.routes.iter().filter_map(|(id, route)| {
+            let source = self.source_of(*id).map(|pad| pad.imp().participant());
+            let source = source.unwrap_or_default();
+            let name = route.receiver.name();
+            route.receiver.with(*id, |lane| lane.stats(name, &source))
+        });
+        let sources = self.sinks.values().map(source_stats);
+        gst::Structure::builder("ducksoupmixer-stats")
+            .field("routes", array(routes))
+            .field("sources", array(sources))
+            .build()
+    }
+}
+
+fn array(structures: impl Iterator<Item = gst::Structure>) -> gst::Array {
+    gst::Array::from_values(structures.map(|structure| structure.to_send_value()))
+}
+
+fn source_stats(pad: &MixerSinkPad) -> gst::Structure {
+    let imp = pad.imp();
+    let kind = match imp.kind() {
+        Some(Kind::Audio) => "audio",
+        Some(Kind::Video) => "video",
+        None => "",
+    };
+    let state = lock(&imp.state);
+    let (counts, told) = (state.counts, state.told);
+    drop(state);
+    gst::Structure::builder("ducksoupmixer-source")
+        .field("pad", pad.name().as_str())
+        .field("participant", imp.participant())
+        .field("kind", kind)
+        .field("packets", counts.packets)
+        .field("bytes", counts.bytes)
+        .field("malformed", counts.malformed)
+        .field("keyframes", counts.keyframes)
+        .field("keyframe-requests", u64::from(counts.keyframe_requests))
+        .field("bitrate", told.unwrap_or(0))
+        .build()
+}
+
+fn encoding(caps: Option<&gst::Caps>) -> Option<String> {
+    caps?.structure(0)?.get("encoding-name").ok()
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The element messages of the recorder, the only place where their fields are named.
+
+use super::file::{Closed, FileError};
+use super::naming::{Kind, Slot, What};
+use super::opus;
+use super::timeline::{Gap, Summary};
+
+/// One track of a file that is closed.
+#[derive(Debug)]
+pub(super) struct TrackReport {
+    pub(super) pad: &'static str,
+    pub(super) kind: Kind,
+    pub(super) codec: &'static str,
+    pub(super) gated: u64,
+    pub(super) summary: Summary,
+}
+
+/// `experimentrecorder-file`: a file is closed.
+pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::Structure {
+    let name = closed
+        .path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let sum = |kind: Kind, value: fn(&Summary) -> u64| -> u64 {
+        tracks
+            .iter()
+            .filter(|t| t.kind == kind)
+            .map(|t| value(&t.summary))
+            .sum()
+    };
+    let all = || tracks.iter().map(|track| &track.summary);
+    gst::Structure::builder("experimentrecorder-file")
+        .field("path", closed.path.to_string_lossy().as_ref())
+        .field("name", name.unwrap_or_default())
+        .field("what", what.word())
+        .field(
+            "first",
+            all().filter_map(|track| track.first).min().unwrap_or(0),
+        )
+        .field("last", all().map(|track| track.last).max().unwrap_or(0))
+        .field("frames", sum(Kind::Video, |track| track.units))
+        .field(
+            "samples",
+            sum(Kind::Audio, |track| opus::samples(track.length)),
+        )
+        .field(
+            "silence",
+            sum(Kind::Audio, |track| opus::samples(track.filled)),
+        )
+        .field("gaps", all().map(|track| track.gap_count).sum::<u64>())
+        .field("bytes", closed.bytes)
+        .field("sha256", closed.sha256.as_str())
+        .field("complete", closed.complete)
+        .field("tracks", gst::Array::new(tracks.iter().map(track)))
+        .build()
+}
+
+fn track(track: &TrackReport) -> gst::Structure {
+    let TrackReport {
+        pad,
+        kind,
+        codec,
+        gated,
+        summary,
+    } = track;
+    let gap = |gap: &Gap| {
+        gst::Structure::builder("gap")
+            .field("from", gap.from)
+            .field("to", gap.to)
+            .build()
+    };
+    let builder = gst::Structure::builder("track")
+        .field("pad", *pad)
+        .field("codec", *codec)
+        .field("first", summary.first.unwrap_or(0))
+        .field("last", summary.last)
+        .field("gated", *gated)
+        .field("jumps", summary.jumps)
+        .field("gap-count", summary.gap_count)
+        .field("gaps", gst::Array::new(summary.gaps.iter().map(gap)));
+    match kind {
+        Kind::Video => builder.field("frames", summary.units),
+        Kind::Audio => builder
+            .field("packets", summary.units)
+            .field("samples", opus::samples(summary.length))
+            .field("silence", opus::samples(summary.filled)),
+    }
+    .build()
+}
+
+/// `experimentrecorder-finished`: all files are closed.
+pub(super) fn finished(files: u32) -> gst::Structure {
+    gst::Structure::builder("experimentrecorder-finished")
+        .field("files", files)
+        .build()
+}
+
+/// `experimentrecorder-error`: a file cannot be made or goes no further.
+pub(super) fn error(error: &FileError) -> gst::Structure {
+    gst::Structure::builder("experimentrecorder-error")
+        .field("code", error.code())
+        .field("path", error.path().to_string_lossy().as_ref())
+        .field("message", error.to_string())
+        .build()
+}
+
+/// `experimentrecorder-overflow`: the disk does not keep up, media of this pad are being dropped.
+pub(super) fn overflow(slot: Slot, time: u64) -> gst::Structure {
+    gst::Structure::builder("experimentrecorder-overflow")
+        .field("pad", slot.pad_name())
+        .field("running-time", time)
+        .build()
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The decisions about one track: what is recorded, at which time, and where something is missing.
+//!
+//! | track | a unit arrives | verdict |
+//! |---|---|---|
+//! | picture, needs a keyframe | no keyframe | gated; a keyframe is asked for once a second |
+//! | picture, needs a keyframe | keyframe | written, the track flows |
+//! | picture, flows | after a loss, no keyframe | gated, the track needs a keyframe |
+//! | picture, flows | anything else | written |
+//! | sound | after a hole | written, silence fills the hole |
+//! | sound | else | written |
+//!
+//! Times are nanoseconds since the origin.
+
+/// A hole in the sound that is filled with silence: half of the shortest packet that browsers send
+/// (10 ms would be one, RTP jitter is far below).
+const SOUND_HOLE: u64 = 10_000_000;
+
+/// A hole at the very beginning is filled as far as the shortest packet allows.
+const FIRST_SOUND_HOLE: u64 = super::opus::SHORTEST;
+
+/// Pictures further apart than that are reported as a gap: below two frames a second nobody would
+/// call it a moving picture.
+const PICTURE_HOLE: u64 = 500_000_000;
+
+/// A keyframe is asked for again after so long: a request or its answer may be lost.
+const ASK_AGAIN: u64 = 1_000_000_000;
+
+/// The least distance of two units whose own times do not rise, one unit of the coarsest format.
+const LEAST_STEP: u64 = 1_000_000;
+
+/// A track keeps so many gaps; more are only counted.
+const MOST_GAPS: usize = 1_000;
+
+/// A time without media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// What to do with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is not recorded; `ask` tells whether to ask for a keyframe.
+    Gated { ask: bool },
+    /// It is recorded at this time, after silence for this hole.
+    Write { at: u64, silence: Option<Gap> },
+}
+
+/// What the report says of a track.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Time of the first unit.
+    pub(super) first: Option<u64>,
+    /// Time of the end of the last unit.
+    pub(super) last: u64,
+    /// Units recorded.
+    pub(super) units: u64,
+    /// Nanoseconds of real media recorded (sound only).
+    pub(super) length: u64,
+    /// Nanoseconds of silence put where sound was missing.
+    pub(super) filled: u64,
+    /// Units whose own time did not rise.
+    pub(super) jumps: u64,
+    pub(super) gap_count: u64,
+    /// The first gaps.
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl Summary {
+    fn gap(&mut self, gap: Gap) {
+        self.gap_count += 1;
+        if self.gaps.len() < MOST_GAPS {
+            self.gaps.push(gap);
+        }
+    }
+
+    /// The time at which a unit is written: its own, unless that does not rise.
+    fn rising(&mut self, at: u64, last_at: Option<u64>) -> u64 {
+        match last_at {
+            Some(last) if at <= last => {
+                self.jumps += 1;
+                last.saturating_add(LEAST_STEP)
+            }
+            _ => at,
+        }
+    }
+}
+
+/// Whether the picture can be decoded from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Picture {
+    NeedsKey { asked: Option<u64> },
+    Flows,
+}
+
+/// One track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Timeline {
+    picture: Picture,
+    last_at: Option<u64>,
+    summary: Summary,
+}
+
+impl Timeline {
+    pub(super) fn new() -> Self {
+        Self {
+            picture: Picture::NeedsKey { asked: None },
+            last_at: None,
+            summary: Summary::default(),
+        }
+    }
+
+    pub(super) fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Decides about a picture. `lost`: something is missing before it. `duration`: a guess.
+    pub(super) fn video(&mut self, at: u64, duration: u64, key: bool, lost: bool) -> Verdict {
+        if key {
+            self.picture = Picture::Flows;
+        } else if lost && self.picture == Picture::Flows {
+            self.picture = Picture::NeedsKey { asked: None };
+        }
+        if let Picture::NeedsKey { asked } = &mut self.picture {
+            let ask = asked.is_none_or(|asked| at >= asked.saturating_add(ASK_AGAIN));
+            if ask {
+                *asked = Some(at);
+            }
+            return Verdict::Gated { ask };
+        }
+        let at = self.summary.rising(at, self.last_at);
+        let from = self.last_at.map_or(0, |_| self.summary.last.min(at));
+        let hole = match self.last_at {
+            None => at > 0,
+            Some(last) => at - last > PICTURE_HOLE,
+        };
+        if hole {
+            self.summary.gap(Gap { from, to: at });
+        }
+        self.written(at, duration);
+        Verdict::Write { at, silence: None }
+    }
+
+    /// Decides about a packet of sound.
+    pub(super) fn audio(&mut self, at: u64, duration: u64) -> Verdict {
+        let tolerance = if self.last_at.is_some() {
+            SOUND_HOLE
+        } else {
+            FIRST_SOUND_HOLE
+        };
+        let at = self.summary.rising(at, self.last_at);
+        let end = self.summary.last;
+        let silence = (at >= end.saturating_add(tolerance)).then_some(Gap { from: end, to: at });
+        if let Some(gap) = silence {
+            self.fill(gap);
+        }
+        self.written(at, duration);
+        self.summary.length += duration;
+        Verdict::Write { at, silence }
+    }
+
+    /// Sound that stays away to the end of its file: the hole that silence fills, from `least` on.
+    pub(super) fn silent_until(&mut self, end: u64, least: u64) -> Option<Gap> {
+        let gap = Gap {
+            from: self.summary.last,
+            to: end,
+        };
+        if end < gap.from.saturating_add(least) {
+            return None;
+        }
+        self.fill(gap);
+        self.summary.last = end;
+        Some(gap)
+    }
+
+    fn fill(&mut self, gap: Gap) {
+        self.summary.gap(gap);
+        self.summary.filled += gap.to - gap.from;
+    }
+
+    fn written(&mut self, at: u64, duration: u64) {
+        self.last_at = Some(at);
+        self.summary.first.get_or_insert(at);
+        self.summary.last = self.summary.last.max(at.saturating_add(duration));
+        self.summary.units += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+    const WRITE: fn(u64) -> Verdict = |at| Verdict::Write {
+        at: at * MS,
+        silence: None,
+    };
+
+    #[test]
+    fn a_picture_starts_and_resumes_on_a_keyframe() {
+        let mut track = Timeline::new();
+        // time in ms, keyframe, lost before it, verdict
+        let table = [
+            (10, false, false, Verdict::Gated { ask: true }),
+            (40, false, true, Verdict::Gated { ask: false }),
+            (1010, false, false, Verdict::Gated { ask: true }),
+            (1040, true, false, WRITE(1040)),
+            (1070, false, false, WRITE(1070)),
+            (1100, true, true, WRITE(1100)),
+            (1130, false, true, Verdict::Gated { ask: true }),
+            (1160, false, false, Verdict::Gated { ask: false }),
+            (1900, true, false, WRITE(1900)),
+            (1930, false, false, WRITE(1930)),
+        ];
+        for (at, key, lost, verdict) in table {
+            assert_eq!(track.video(at * MS, 30 * MS, key, lost), verdict, "{at}");
+        }
+        let summary = track.summary();
+        assert_eq!((summary.first, summary.last), (Some(1040 * MS), 1960 * MS));
+        assert_eq!(
+            summary.gaps,
+            [
+                Gap {
+                    from: 0,
+                    to: 1040 * MS
+                },
+                Gap {
+                    from: 1130 * MS,
+                    to: 1900 * MS
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn holes_in_the_sound_are_filled() {
+        let mut track = Timeline::new();
+        let filled = |at: u64, from: u64| Verdict::Write {
+            at: at * MS,
+            silence: Some(Gap {
+                from: from * MS,
+                to: at * MS,
+            }),
+        };
+        let table = [
+            (7, filled(7, 0)),
+            (27, WRITE(27)),
+            (49, WRITE(49)),
+            (67, WRITE(67)),
+            (127, filled(127, 87)),
+            (147, WRITE(147)),
+        ];
+        for (at, verdict) in table {
+            assert_eq!(track.audio(at * MS, 20 * MS), verdict, "{at}");
+        }
+        assert_eq!(track.summary().filled, 47 * MS);
+        assert_eq!(track.summary().length, 120 * MS);
+        assert_eq!(track.silent_until(200 * MS, 1000 * MS), None);
+        assert_eq!(
+            track.silent_until(2000 * MS, 1000 * MS),
+            Some(Gap {
+                from: 167 * MS,
+                to: 2000 * MS
+            })
+        );
+    }
+
+    #[test]
+    fn times_always_rise() {
+        let mut track = Timeline::new();
+        for (at, written) in [(0, 0), (20, 20), (15, 21), (21, 22), (60, 60)] {
+            assert_eq!(track.video(at * MS, MS, true, false), WRITE(written));
+        }
+        assert_eq!(track.summary().jumps, 2);
+    }
+
+    #[test]
+    fn gaps_beyond_the_list_are_counted() {
+        let mut track = Timeline::new();
+        for packet in 0..1500 {
+            track.audio(packet * 100 * MS, 20 * MS);
+        }
+        assert_eq!(track.summary().gaps.len(), MOST_GAPS);
+        assert_eq!(track.summary().gap_count, 1499);
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MPL-2.0
+
+/**
+ * @file The connection for media: the only file that names RTCPeerConnection.
+ *
+ * The server is always the offerer. Offers and candidates go through one promise chain, so no two
+ * negotiations interleave; candidates that come before the first offer wait for it.
+ */
+
+import { STEP, ceiling, reached } from "./bitrate.js";
+import { sentence } from "./error.js";
+import { askForMono, refusedMedia } from "./sdp.js";
+
+/**
+ * @typedef {object} Listeners
+ * @property {(kind: string, payload?: unknown) => void} send a message for the server
+ * @property {(kind: string, payload?: unknown) => void} log a log of the signalling for the server
+ * @property {(event: RTCTrackEvent) => void} track
+ * @property {(track: MediaStreamTrack, stream: MediaStream) => void} untrack a track is gone
+ * @property {(reason: string) => void} failed nothing can be negotiated any more
+ */
+
+/**
+ * @typedef {(config: RTCConfiguration) => RTCPeerConnection} Connect
+ * @typedef {Pick<typeof globalThis, "setInterval" | "clearInterval"> & { now(): number }} Clock
+ */
+
+/** @type {Connect} */
+export const connect = (config) => new RTCPeerConnection(config);
+
+/** A connection to the server. */
+export class Peer {
+  /** @type {RTCPeerConnection} */
+  #connection;
+  /** @type {Listeners} */
+  #listeners;
+  /** @type {Clock} */
+  #clock;
+  /** The end of everything asked so far. @type {Promise<void>} */
+  #chain = Promise.resolve();
+  /** Candidates that came before the first offer; undefined after it. @type {RTCIceCandidateInit[] | undefined} */
+  #early = [];
+  /** The way up of the sender's ceilings. @type {ReturnType<typeof setInterval> | undefined} */
+  #ramp;
+  /** Streams whose end is listened to already. @type {WeakSet<MediaStream>} */
+  #followed = new WeakSet();
+  #closed = false;
+  /** Whether the last negotiation failed and a new offer was asked for. */
+  #retrying = false;
+
+  /**
+   * @param {RTCPeerConnection} connection
+   * @param {MediaStream} stream what to send: in place before the first answer
+   * @param {Listeners} listeners
+   * @param {Clock} clock
+   */
+  constructor(connection, stream, listeners, clock) {
+    this.#connection = connection;
+    this.#listeners = listeners;
+    this.#clock = clock;
+    for (const track of stream.getTracks()) connection.addTrack(track, stream);
+    this.#listen();
+  }
+
+  /**
+   * Takes an offer, sends the answer.
+   * @param {RTCSessionDescriptionInit} offer
+   */
+  negotiate(offer) {
+    this.#enqueue(async () => {
+      try {
+        await this.#answer(offer);
+        this.#retrying = false;
+      } catch (reason) {
+        if (this.#closed) return;
+        // A running call survives one offer that cannot be taken; a first one has nothing to keep.
+        if (this.#early || this.#retrying) this.#listeners.failed(sentence(reason));
+        else this.#listeners.send("client_negotiation_needed");
+        this.#retrying = true;
+      }
+    });
+  }
+
+  /**
+   * Takes one of the server's candidates.
+   * @param {RTCIceCandidateInit} candidate
+   */
+  addCandidate(candidate) {
+    this.#enqueue(async () => {
+      if (this.#early) this.#early.push(candidate);
+      else await this.#add(candidate);
+    });
+  }
+
+  /** @returns {Promise<Iterable<Record<string, any>>>} */
+  async stats() {
+    return /** @type {any} */ (await this.#connection.getStats()).values();
+  }
+
+  /** Releases the connection; what is still in the chain does nothing. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#clock.clearInterval(this.#ramp);
+    const connection = this.#connection;
+    connection.ontrack = connection.onicecandidate = connection.onicecandidateerror = null;
+    connection.oniceconnectionstatechange = connection.onconnectionstatechange = null;
+    connection.onsignalingstatechange = connection.onicegatheringstatechange = null;
+    connection.close();
+  }
+
+  /** @param {() => Promise<void>} work */
+  #enqueue(work) {
+    this.#chain = this.#chain.then(() => (this.#closed ? undefined : work()));
+  }
+
+  /** @param {RTCSessionDescriptionInit} offer */
+  async #answer(offer) {
+    const connection = this.#connection;
+    await connection.setRemoteDescription(offer);
+    const answer = await connection.createAnswer();
+    const sdp = answer.sdp ?? "";
+    const refused = refusedMedia(offer.sdp ?? "", sdp);
+    if (refused.length > 0 && this.#early) throw new Error(`this browser knows no format of the ${refused.join(" and ")} offered`);
+    await connection.setLocalDescription(answer);
+    if (this.#closed) return;
+    this.#listeners.send("client_answer", { type: "answer", sdp: askForMono(sdp) });
+    this.#raise();
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const candidate of early) await this.#add(candidate);
+  }
+
+  /** @param {RTCIceCandidateInit} candidate */
+  async #add(candidate) {
+    try {
+      await this.#connection.addIceCandidate(candidate);
+    } catch (reason) {
+      // One candidate less is no end: others may do.
+      this.#listeners.log("client_ice_candidate_failed", sentence(reason));
+    }
+  }
+
+  /** Starts the way up of the sender's ceilings, once. */
+  #raise() {
+    if (this.#ramp !== undefined) return;
+    const start = this.#clock.now();
+    const step = () => {
+      const elapsed = this.#clock.now() - start;
+      for (const sender of this.#connection.getSenders()) void limit(sender, elapsed);
+      if (reached(elapsed)) this.#clock.clearInterval(this.#ramp);
+    };
+    this.#ramp = this.#clock.setInterval(step, STEP);
+    step();
+  }
+
+  #listen() {
+    const connection = this.#connection;
+    const { send, log, track } = this.#listeners;
+    connection.ontrack = (event) => {
+      for (const stream of event.streams) this.#follow(stream);
+      track(event);
+    };
+    connection.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate) send("client_ice_candidate", candidate.toJSON());
+    };
+    connection.onicecandidateerror = ({ errorCode, errorText, url }) => {
+      log("client_ice_candidate_failed", `${errorCode} ${errorText} ${url ?? ""}`.trim());
+    };
+    connection.oniceconnectionstatechange = () => {
+      const state = connection.iceConnectionState;
+      // The server acts on these two, so they are no mere logs.
+      const needed = state === "disconnected" || state === "failed";
+      (needed ? send : log)(`client_ice_connection_state_${state}`);
+      if (state === "connected") this.#followPair();
+    };
+    connection.onconnectionstatechange = () => log("client_connection_state_changed", connection.connectionState);
+    connection.onsignalingstatechange = () => log("client_signaling_state_changed", connection.signalingState);
+    connection.onicegatheringstatechange = () => log("client_ice_gathering_state_changed", connection.iceGatheringState);
+  }
+
+  /** Tells the server which pair of addresses carries the call. */
+  #followPair() {
+    const transport = this.#connection.getSenders()[0]?.transport?.iceTransport;
+    // Firefox has no getSelectedCandidatePair (2026).
+    if (!transport || !("getSelectedCandidatePair" in transport)) return;
+    const tell = () => {
+      const pair = transport.getSelectedCandidatePair();
+      if (pair) this.#listeners.log("client_selected_candidate_pair", `${pair.local?.candidate} / ${pair.remote?.candidate}`);
+    };
+    transport.onselectedcandidatepairchange = tell;
+    tell();
+  }
+
+  /**
+   * A track leaves its stream when the server stops sending it.
+   * @param {MediaStream} stream
+   */
+  #follow(stream) {
+    if (this.#followed.has(stream)) return;
+    this.#followed.add(stream);
+    stream.addEventListener("removetrack", ({ track }) => {
+      if (!this.#closed) this.#listeners.untrack(track, stream);
+    });
+  }
+}
+
+/**
+ * Sets a sender's ceiling for this moment.
+ * @param {RTCRtpSender} sender
+ * @param {number} elapsed ms since the first answer
+ */
+async function limit(sender, elapsed) {
+  if (!sender.track) return;
+  const parameters = sender.getParameters();
+  // Firefox has none before the first negotiation (2026).
+  if (!parameters.encodings?.length) return;
+  for (const encoding of parameters.encodings) encoding.maxBitrate = ceiling(sender.track.kind, elapsed);
+  try {
+    await sender.setParameters(parameters);
+  } catch {
+    // A negotiation came in between: the next step sets it.
+  }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+import { checked, freshName } from "../form.js";
+import { openLab } from "../lab.js";
+
+openLab({
+  defaults: { userId: freshName("user") },
+  mounts: (form) => checked(form, "mount"),
+});

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MPL-2.0
+
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Peer } from "../lib/peer.js";
+import { FakeClock, settle } from "./fakes/clock.js";
+import { FakeConnection, OFFER } from "./fakes/connection.js";
+import { FakeDevices, FakeStream, FakeTrack } from "./fakes/media.js";
+
+/** @type {FakeConnection} */ let connection;
+/** @type {FakeClock} */ let clock;
+/** @type {Peer} */ let peer;
+/** @type {[string, unknown][]} */ let sent;
+/** @type {string[]} */ let logged;
+/** @type {string[]} */ let failures;
+/** @type {unknown[]} */ let gone;
+
+beforeEach(() => {
+  connection = new FakeConnection();
+  clock = new FakeClock();
+  sent = [];
+  logged = [];
+  failures = [];
+  gone = [];
+  peer = new Peer(/** @type {any} */ (connection), /** @type {any} */ (new FakeDevices().stream), {
+    send: (kind, payload) => sent.push([kind, payload]),
+    log: (kind) => logged.push(kind),
+    track: () => {},
+    untrack: (track) => gone.push(track),
+    failed: (reason) => failures.push(reason),
+  }, clock);
+});
+
+/** @param {string} [mark] @returns {any} */
+const offer = (mark = "v=0") => ({ type: "offer", sdp: OFFER.replace("v=0", mark) });
+
+test("one's own tracks are in place before the first answer", async () => {
+  peer.negotiate(offer());
+  await settle();
+  assert.deepEqual(connection.done, ["add audio", "add video", "remote v=0", "answer", "local untouched"]);
+});
+
+test("the answer asks for mono, the browser's own description stays untouched", async () => {
+  peer.negotiate(offer());
+  await settle();
+  const [[kind, answer]] = /** @type {[string, any][]} */ (sent);
+  assert.equal(kind, "client_answer");
+  assert.equal(answer.type, "answer");
+  assert.match(answer.sdp, /a=fmtp:111 minptime=10;useinbandfec=1;stereo=0\r\n/);
+  assert.ok(connection.done.includes("local untouched"));
+});
+
+test("candidates before the first offer wait for it and keep their order", async () => {
+  peer.addCandidate({ candidate: "1" });
+  peer.addCandidate({ candidate: "2" });
+  await settle();
+  assert.deepEqual(connection.done.slice(2), []);
+  peer.negotiate(offer());
+  peer.addCandidate({ candidate: "3" });
+  await settle();
+  assert.deepEqual(connection.done.slice(2), ["remote v=0", "answer", "local untouched", "candidate 1", "candidate 2", "candidate 3"]);
+});
+
+test("two offers are answered one after the other", async () => {
+  /** @type {() => void} */ let open = () => {};
+  connection.gate = new Promise((resolve) => (open = resolve));
+  peer.negotiate(offer("v=1"));
+  peer.addCandidate({ candidate: "1" });
+  peer.negotiate(offer("v=2"));
+  await settle();
+  assert.deepEqual(connection.done.slice(2), ["remote v=1"]);
+  open();
+  await settle();
+  const between = ["answer", "local untouched"];
+  assert.deepEqual(connection.done.slice(2), ["remote v=1", ...between, "candidate 1", "remote v=2", ...between]);
+  assert.equal(sent.length, 2);
+});
+
+test("a bad candidate is logged and stops nothing", async () => {
+  peer.negotiate(offer());
+  peer.addCandidate({ candidate: "bad" });
+  peer.addCandidate({ candidate: "good" });
+  await settle();
+  assert.deepEqual(logged, ["client_ice_candidate_failed"]);
+  assert.equal(connection.done.at(-1), "candidate good");
+  assert.deepEqual(failures, []);
+});
+
+test("a first offer that cannot be taken ends the call", async () => {
+  connection.bad.add(offer().sdp);
+  peer.negotiate(offer());
+  await settle();
+  assert.deepEqual(failures, ["Error: cannot parse"]);
+});
+
+test("a later offer that cannot be taken is asked for again, once", async () => {
+  connection.bad.add(offer("bad").sdp);
+  peer.negotiate(offer());
+  peer.negotiate(offer("bad"));
+  await settle();
+  assert.deepEqual(sent.map(([kind]) => kind), ["client_answer", "client_negotiation_needed"]);
+  assert.deepEqual(failures, []);
+  peer.negotiate(offer("bad"));
+  await settle();
+  assert.deepEqual(failures, ["Error: cannot parse"]);
+});
+
+test("a browser without the format asked for is a failure with a sentence, not a black picture", async () => {
+  connection.answer = "m=audio 9 RTP 111\r\nm=video 0 RTP 96\r\n";
+  peer.negotiate(offer());
+  await settle();
+  assert.deepEqual(failures, ["Error: this browser knows no format of the video offered"]);
+  assert.deepEqual(sent, []);
+});
+
+test("the senders' ceilings rise to the promised bitrates within three seconds", async () => {
+  peer.negotiate(offer());
+  await settle();
+  await clock.pass(10_000);
+  const [audio, video] = connection.senders.map(({ ceilings }) => ceilings);
+  assert.equal(video[0], 750_000);
+  assert.equal(video.at(-1), 1_500_000);
+  assert.equal(audio.at(-1), 64_000);
+  assert.equal(video.length, 7);
+  assert.deepEqual(video, [...video].sort((a, b) => a - b));
+});
+
+test("candidates of the browser are sent, the end of them is not", () => {
+  connection.onicecandidate({ candidate: { candidate: "c", toJSON: () => ({ candidate: "c", sdpMid: "0" }) } });
+  connection.onicecandidate({ candidate: null });
+  connection.onicecandidate({ candidate: { candidate: "" } });
+  assert.deepEqual(sent, [["client_ice_candidate", { candidate: "c", sdpMid: "0" }]]);
+});
+
+test("a disconnection is said to the server, other states are logs", () => {
+  for (const state of ["checking", "connected", "disconnected", "failed"]) {
+    connection.iceConnectionState = state;
+    connection.oniceconnectionstatechange();
+  }
+  assert.deepEqual(sent.map(([kind]) => kind), ["client_ice_connection_state_disconnected", "client_ice_connection_state_failed"]);
+  assert.deepEqual(logged, ["client_ice_connection_state_checking", "client_ice_connection_state_connected"]);
+});
+
+test("a track that leaves its stream is reported once, however often the stream was seen", () => {
+  const track = new FakeTrack("video");
+  const stream = new FakeStream("s", [track]);
+  connection.ontrack({ track, streams: [stream] });
+  connection.ontrack({ track, streams: [stream] });
+  stream.lose(track);
+  assert.deepEqual(gone, [track]);
+});
+
+test("after close nothing more is negotiated, sent or raised", async () => {
+  /** @type {() => void} */ let open = () => {};
+  connection.gate = new Promise((resolve) => (open = resolve));
+  peer.negotiate(offer());
+  peer.negotiate(offer());
+  await settle();
+  peer.close();
+  peer.close();
+  open();
+  await settle();
+  await clock.pass(5000);
+  assert.deepEqual(sent, []);
+  assert.deepEqual(failures, []);
+  assert.equal(connection.done.filter((what) => what === "close").length, 1);
+  assert.equal(connection.done.filter((what) => what.startsWith("remote")).length, 1);
+});
+
+test("close in the middle of the way up leaves the senders alone", async () => {
+  peer.negotiate(offer());
+  await settle();
+  await clock.pass(1000);
+  peer.close();
+  const before = connection.senders.map(({ ceilings }) => ceilings.length);
+  await clock.pass(5000);
+  assert.deepEqual(connection.senders.map(({ ceilings }) => ceilings.length), before);
+});
