@@ -90,11 +90,11 @@ impl Shared {
 /// What the user set; a chain is made of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings {
-    pub(super) fx: String,
-    pub(super) timeline: String,
-    pub(super) allow: String,
-    pub(super) deny: String,
-    pub(super) folders: String,
+    pub(super) fx: Option<String>,
+    pub(super) timeline: Option<String>,
+    pub(super) allow: Option<String>,
+    pub(super) deny: Option<String>,
+    pub(super) folders: Option<String>,
 }
 
 /// The chain of one description.
@@ -110,8 +110,12 @@ pub(super) struct Chain {
 impl Chain {
     /// Makes the elements. None of them is in a bin yet.
     pub(super) fn make(settings: &Settings, shared: &Arc<Shared>) -> Result<Self, FxError> {
-        let policy = Policy::from_lists(&settings.allow, &settings.deny, &settings.folders);
-        let made = effects::make(&settings.fx, None, &policy)?;
+        let policy = Policy::from_lists(
+            settings.allow.as_deref().unwrap_or_default(),
+            settings.deny.as_deref().unwrap_or_default(),
+            settings.folders.as_deref().unwrap_or_default(),
+        );
+        let made = effects::make(settings.fx.as_deref().unwrap_or_default(), None, &policy)?;
         let mut chain = Self {
             settings: settings.clone(),
             elements: Vec::new(),
@@ -167,7 +171,8 @@ impl Chain {
         shared: &Shared,
     ) -> Result<HashMap<String, Vec<(u64, FxCommand)>>, FxError> {
         let mut commands: HashMap<String, Vec<_>> = HashMap::new();
-        for (line, entry) in timeline::parse(&self.settings.timeline)? {
+        for (line, entry) in timeline::parse(self.settings.timeline.as_deref().unwrap_or_default())?
+        {
             let effect = effects.iter().find(|effect| effect.name() == entry.name);
             let command = Asked {
                 name: &entry.name,

@@ -35,29 +35,29 @@ pub struct FxControl {
     srcpad: gst::GhostPad,
     // Lock order: settings, then chain, then those of the gates; none across a call out.
     #[property(
-        name = "fx", nick = "Effects", type = String, get = Self::fx, set = Self::set_fx,
+        name = "fx", nick = "Effects", type = Option<String>, get = Self::fx, set = Self::set_fx,
         blurb = "The effects media passes through, for example \"pitch pitch=0.8 name=fx\"; several with \"!\" between them; empty lets media pass untouched",
-        flags = gst::PARAM_FLAG_MUTABLE_READY
+        mutable_ready
     )]
     #[property(
-        name = "timeline", nick = "Timeline", member = timeline, type = String, get, set,
+        name = "timeline", nick = "Timeline", member = timeline, type = Option<String>, get, set,
         blurb = "Commands, one a line or between semicolons: time name property value [duration] [shape]; times in seconds of running time, durations in seconds; read when the element leaves READY",
-        flags = gst::PARAM_FLAG_MUTABLE_READY
+        mutable_ready
     )]
     #[property(
-        name = "allow", nick = "Allowed elements", member = allow, type = String, get, set,
+        name = "allow", nick = "Allowed elements", member = allow, type = Option<String>, get, set,
         blurb = "Elements that are effects although the policy says no, with commas between them",
-        flags = gst::PARAM_FLAG_MUTABLE_READY
+        mutable_ready
     )]
     #[property(
-        name = "deny", nick = "Denied elements", member = deny, type = String, get, set,
+        name = "deny", nick = "Denied elements", member = deny, type = Option<String>, get, set,
         blurb = "Elements that are no effects although the policy says yes, with commas between them",
-        flags = gst::PARAM_FLAG_MUTABLE_READY
+        mutable_ready
     )]
     #[property(
-        name = "folders", nick = "Effect folders", member = folders, type = String, get, set,
+        name = "folders", nick = "Effect folders", member = folders, type = Option<String>, get, set,
         blurb = "Folders in which files named by effect properties must lie, with colons between them; empty is none",
-        flags = gst::PARAM_FLAG_MUTABLE_READY
+        mutable_ready
     )]
     settings: Mutex<Settings>,
     chain: Mutex<Option<Arc<Chain>>>,
@@ -68,14 +68,14 @@ pub struct FxControl {
         minimum = MIN_CONTROL_PERIOD, maximum = MAX_CONTROL_PERIOD,
         default = DEFAULT_CONTROL_PERIOD,
         blurb = "Length of the slices of audio while a property moves (in nanoseconds)",
-        flags = gst::PARAM_FLAG_MUTABLE_PLAYING
+        mutable_playing
     )]
     #[property(
         name = "bypass", nick = "Bypass", type = bool,
         get = |element: &Self| element.shared.bypass(),
         set = |element: &Self, bypass| element.shared.set_bypass(bypass),
         blurb = "Give the original out in the place of the effects' output, with the delay and the load of the effects",
-        flags = gst::PARAM_FLAG_MUTABLE_PLAYING
+        mutable_playing
     )]
     shared: Arc<Shared>,
 }
@@ -298,7 +298,7 @@ impl FxControl {
         )
     }
 
-    fn fx(&self) -> String {
+    fn fx(&self) -> Option<String> {
         self.settings().fx.clone()
     }
 
@@ -311,7 +311,7 @@ impl FxControl {
             );
             return;
         }
-        self.settings().fx = fx.unwrap_or_default();
+        self.settings().fx = fx;
     }
 
     /// Makes the chain and puts it in, unless a fresh one of the same settings is there.

@@ -145,12 +145,13 @@ const REFUSED_CLASSES: [&str; 18] = [
 
 /// Elements that have the pads of an effect and do more than that. Checked against GStreamer 1.22
 /// and 1.26; most are refused by the other rules too, which depend on what versions say of them.
-const REFUSED_ELEMENTS: [&str; 10] = [
+const REFUSED_ELEMENTS: [&str; 11] = [
     "capssetter",
     "clocksync",
     "debugspy",
     "errorignore",
     "identity",
+    "imagefreeze",
     "proxysink",
     "queue",
     "queue2",
