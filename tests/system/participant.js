@@ -3,7 +3,7 @@
 /** One participant: a page of their own, their camera, and what they see, hear and are told. */
 
 import { distance } from "./colour.js";
-import { until, within } from "./until.js";
+import { Hopeless, until, within } from "./until.js";
 
 /** Largest difference in a colour channel that two codecs in a row, at low bitrates, may leave. */
 const COLOUR_TOLERANCE = 28;
@@ -132,7 +132,14 @@ export class Participant {
   event(kind, { limit = MEETING_LIMIT, where = () => true } = {}) {
     return until(
       `${this.userId} is told "${kind}"`,
-      () => this.events.slice(this.#loaded).find((event) => event.kind === kind && where(event.payload)),
+      () => {
+        const events = this.events.slice(this.#loaded);
+        const found = events.find((event) => event.kind === kind && where(event.payload));
+        if (!found && this.kinds.at(-1) === "closed") {
+          throw new Hopeless(`${this.userId} waits for "${kind}" after ${this.kinds.join(", ")}`);
+        }
+        return found;
+      },
       { limit, last: () => this.kinds },
     );
   }
@@ -159,6 +166,10 @@ export class Participant {
     await until(
       `${this.userId} sees and hears ${expected.map(describe).join(", ")}`,
       async () => {
+        if (this.kinds.at(-1) === "closed") {
+          const sought = expected.filter((look) => !found.has(look)).map(describe);
+          throw new Hopeless(`${this.userId} seeks ${sought}, saw ${JSON.stringify(observation)}, and it is over`);
+        }
         observation = await this.observe();
         for (const { streamId, number } of observation.pictures) {
           if (number === null) continue;

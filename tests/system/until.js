@@ -4,6 +4,9 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 
+/** What a probe throws when waiting any longer is no use. */
+export class Hopeless extends Error {}
+
 /**
  * Asks until the answer is truthy. A probe that throws has not answered yet; what it threw or said
  * last is in the error when the limit is reached.
@@ -23,6 +26,7 @@ export async function until(what, probe, { limit = 15_000, every = 50, last } = 
       answer = await probe();
       if (answer) return /** @type {any} */ (answer);
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       answer = error;
     }
     if (performance.now() > deadline) {
