@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MPL-2.0
+
+/** The browser under test: Debian's Chromium, headless. */
+
+import { chromium } from "playwright-core";
+import { familyOf } from "./process.js";
+
+/** Where Chromium is; Debian's by default. */
+const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/**
+ * @typedef {object} Chromium
+ * @property {import('playwright-core').Browser} browser
+ * @property {(signal: 'SIGSTOP' | 'SIGKILL') => Promise<void>} signal to all its processes at once: frozen, it is
+ *   a participant whose network is gone; killed, one whose computer crashed
+ * @property {() => Promise<void>} close
+ */
+
+/** @returns {Promise<Chromium>} */
+export async function openBrowser() {
+  const server = await chromium.launchServer({
+    executablePath: EXECUTABLE,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--disable-background-networking",
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream",
+      "--autoplay-policy=no-user-gesture-required",
+      // Several pages share one browser, and none is "in the background".
+      "--disable-background-timer-throttling",
+      "--disable-backgrounding-occluded-windows",
+      "--disable-renderer-backgrounding",
+    ],
+  });
+  const pid = server.process().pid;
+  if (!pid) throw new Error("the browser has no process");
+  return {
+    browser: await chromium.connect(server.wsEndpoint()),
+    async signal(name) {
+      for (const member of await familyOf(pid)) process.kill(member, name);
+    },
+    async close() {
+      // A frozen browser can only be killed, and a killed one is gone already.
+      await server.kill();
+    },
+  };
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MPL-2.0
+
+/** Processes of this machine, as /proc tells of them. */
+
+import { readdir, readFile, readlink } from "node:fs/promises";
+
+/**
+ * Which process started which.
+ * @returns {Promise<{pid: number, parent: number}[]>} the living; zombies are not
+ */
+async function processes() {
+  const names = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const all = await Promise.all(
+    names.map(async (name) => {
+      const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+      // The second field, a name in parentheses, may hold anything.
+      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return { pid: Number(name), parent: Number(parent), alive: stat !== "" && state !== "Z" };
+    }),
+  );
+  return all.filter(({ alive }) => alive).map(({ pid, parent }) => ({ pid, parent }));
+}
+
+/**
+ * Ids of the processes that a process started.
+ * @param {number} pid
+ * @returns {Promise<number[]>}
+ */
+export const childrenOf = async (pid) =>
+  (await processes()).filter(({ parent }) => parent === pid).map((child) => child.pid);
+
+/**
+ * A process and all that come from it.
+ * @param {number} pid
+ * @returns {Promise<number[]>}
+ */
+export async function familyOf(pid) {
+  const all = await processes();
+  const family = [pid];
+  for (const elder of family) {
+    family.push(...all.filter(({ parent }) => parent === elder).map((child) => child.pid));
+  }
+  return family;
+}
+
+/** @param {number} pid */
+export const isAlive = async (pid) => (await processes()).some((process) => process.pid === pid);
+
+/**
+ * Paths of the files that a process has open.
+ * @param {number} pid
+ * @returns {Promise<string[]>}
+ */
+export async function openFiles(pid) {
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  return Promise.all(
+    descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "")),
+  );
+}
