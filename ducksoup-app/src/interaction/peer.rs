@@ -328,7 +328,7 @@ impl Peer {
             .webrtcbin
             .property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description")
             .map_or(self.sections, |offer| offer.sdp().medias().count());
-        sdp::judge(&answer.sdp(), offered)?;
+        sdp::judge(answer.sdp(), offered)?;
         let (connection, inputs) = (self.connection, inputs.clone());
         let promise = gst::Promise::with_change_func(move |reply| {
             let result = promise_error(&reply).map_or(Ok(()), Err);
