@@ -107,11 +107,23 @@ fn sound_that_never_comes_is_a_silent_track() {
 fn a_picture_that_comes_late_gets_a_file_of_its_own() {
     init();
     let (video, audio) = (
-        Clip::h264(320, 240, 50, "avc3").shifted(ms(3000)),
+        Clip::h264(320, 240, 50, "avc3").shifted(ms(5000)),
         Clip::opus(250),
     );
     let lab = Lab::new("muxed", 0);
-    lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
+    let mut to_video = lab.source("dry_video");
+    let _audio = lab.play(&[("dry_audio", &audio)]);
+    let limit = std::time::Instant::now() + LIMIT;
+    while !lab.path("p-dry.ogg").exists() {
+        assert!(
+            std::time::Instant::now() < limit,
+            "the sound does not wait for ever"
+        );
+        std::thread::yield_now();
+    }
+    for buffer in &video.buffers {
+        to_video.push(&video.caps, buffer);
+    }
     lab.finish();
     assert_eq!(lab.names(), ["p-dry.ogg", "p-video-dry.mp4"]);
     assert_eq!(
@@ -119,6 +131,23 @@ fn a_picture_that_comes_late_gets_a_file_of_its_own() {
         250
     );
     Probe::decoded(&lab.path("p-video-dry.mp4")).assert_times("h264", &video.times());
+}
+
+#[test]
+fn sound_that_runs_ahead_waits_for_its_picture() {
+    init();
+    let (video, audio) = (Clip::vp8(320, 240, 125), Clip::opus(250));
+    let lab = Lab::new("muxed", 0);
+    let mut to_video = lab.source("dry_video");
+    let _audio = lab.play(&[("dry_audio", &audio)]);
+    for buffer in &video.buffers {
+        to_video.push(&video.caps, buffer);
+    }
+    lab.finish();
+    assert_eq!(lab.names(), ["p-dry.mkv"]);
+    let probe = Probe::decoded(&lab.path("p-dry.mkv"));
+    probe.assert_times("vp8", &video.times());
+    probe.assert_times("opus", &audio.times());
 }
 
 #[test]

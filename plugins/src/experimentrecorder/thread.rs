@@ -106,19 +106,20 @@ pub(super) fn post(recorder: &ExperimentRecorder, structure: gst::Structure) {
 
 fn run(writer: &mut Writer, guard: &Guard) {
     let Guard { inbox, weak, .. } = guard;
-    let mut busy = Instant::now();
+    let began = Instant::now();
+    let mut busy = began;
     loop {
         let items = inbox.take();
         if !items.is_empty() {
             busy = Instant::now();
         } else if busy.elapsed() >= IDLE {
             busy = Instant::now();
-            act(writer.idle(), weak);
+            act(writer.idle(began.elapsed()), weak);
         }
         for item in items {
             let stop = matches!(item, Input::Stop);
             let cost = item.cost();
-            let effects = writer.handle(item);
+            let effects = writer.handle(item, began.elapsed());
             inbox.done(cost, &writer.tallies());
             act(effects, weak);
             if stop {

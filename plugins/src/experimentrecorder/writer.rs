@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! From what comes in at the pads to files: when a file is opened, with which tracks, and when it
-//! is finished. Runs on the writer thread alone; knows no element and no clock.
+//! is finished. Runs on the writer thread alone; knows no element and no clock: `now` is the time since it began.
 //!
 //! | file | input | then |
 //! |---|---|---|
@@ -13,6 +13,7 @@
 //! | any | error | the file takes nothing more, one error is posted |
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::container::{Codec, Sample};
 use super::file::{File, FileError};
@@ -23,9 +24,10 @@ use super::report::{self, TrackReport};
 use super::timeline::{Gap, Timeline, Verdict};
 use super::{Layout, opus};
 
-/// A file waits so long for the first unit of each of its tracks, in nanoseconds: all senders were
-/// asked for a keyframe, and what waits in memory would be lost in a crash.
-const PATIENCE: u64 = 1_000_000_000;
+/// A file waits so long for the first unit of each of its tracks: all senders were asked for a
+/// keyframe, and what waits in memory would be lost in a crash. It is time on the wall: where
+/// nothing is live, the sound can be ahead of the picture by any running time.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sound that ends so much before the picture of its file gets silence up to the end.
 const SILENT_END: u64 = 1_000_000_000;
@@ -87,7 +89,7 @@ enum GroupState {
     Pending {
         members: Vec<Slot>,
         backlog: Vec<(Slot, Entry)>,
-        since: u64,
+        since: Duration,
     },
     Open(File),
     /// It could not be made.
@@ -122,7 +124,7 @@ pub(super) struct Writer {
     phase: Phase,
     tracks: [Track; 4],
     groups: Vec<Group>,
-    newest: u64,
+    now: Duration,
     closed_files: u32,
     effects: Vec<Effect>,
 }
@@ -140,14 +142,15 @@ impl Writer {
                 tally: Tally::default(),
             }),
             groups: Vec::new(),
-            newest: 0,
+            now: Duration::ZERO,
             closed_files: 0,
             effects: Vec::new(),
         }
     }
 
     /// Takes one input; what is to be done about it.
-    pub(super) fn handle(&mut self, input: Input) -> Vec<Effect> {
+    pub(super) fn handle(&mut self, input: Input, now: Duration) -> Vec<Effect> {
+        self.now = now;
         match input {
             Input::Pad(slot) => self.tracks[slot.index()].presence = Presence::Live,
             Input::Format(slot, format) => self.format(slot, format),
@@ -173,9 +176,12 @@ impl Writer {
     }
 
     /// Nothing came for a while: what is held back goes to the disk.
-    pub(super) fn idle(&mut self) -> Vec<Effect> {
+    pub(super) fn idle(&mut self, now: Duration) -> Vec<Effect> {
+        self.now = now;
         for index in 0..self.groups.len() {
-            self.open(index);
+            if self.is_due(&self.groups[index]) {
+                self.open(index);
+            }
             if let GroupState::Open(file) = &mut self.groups[index].state
                 && let Err(error) = file.flush()
             {
@@ -221,7 +227,6 @@ impl Writer {
         let tally = &mut self.tracks[slot.index()].tally;
         tally.written += 1;
         tally.bytes += entry.ready.data.len() as u64;
-        self.newest = self.newest.max(entry.at);
         self.deliver(slot, entry);
     }
 
@@ -255,7 +260,7 @@ impl Writer {
 
     fn deliver(&mut self, slot: Slot, entry: Entry) {
         let owner = self.groups.iter().position(|group| group.owns(slot));
-        let index = owner.unwrap_or_else(|| self.plan_file(slot, entry.at));
+        let index = owner.unwrap_or_else(|| self.plan_file(slot));
         match &mut self.groups[index].state {
             GroupState::Pending { backlog, .. } => backlog.push((slot, entry)),
             GroupState::Open(_) => self.write(index, slot, &entry),
@@ -269,7 +274,8 @@ impl Writer {
     }
 
     /// Begins the file that `slot` belongs to; one of its own when it comes too late for that.
-    fn plan_file(&mut self, slot: Slot, since: u64) -> usize {
+    fn plan_file(&mut self, slot: Slot) -> usize {
+        let since = self.now;
         let what = What::of(self.plan.layout, slot);
         let late = self.groups.iter().any(|group| group.what == what);
         let what = if late { What::Single(slot) } else { what };
@@ -300,7 +306,7 @@ impl Writer {
             self.tracks[slot.index()].presence != Presence::Live
                 || backlog.iter().any(|(own, _)| own == slot)
         };
-        self.newest >= since.saturating_add(PATIENCE) || members.iter().all(delivered)
+        self.now >= *since + PATIENCE || members.iter().all(delivered)
     }
 
     /// Opens a pending file, whatever is missing. Sound that was promised becomes a track even if
