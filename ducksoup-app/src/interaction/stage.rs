@@ -353,7 +353,7 @@ impl Stage {
         let user = peer.options.user.clone();
         match input {
             PeerInput::Offered(Ok(offer)) => {
-                peer.offered();
+                let offer = peer.offered(&offer);
                 self.signaller.send_sdp(&session(connection), &offer);
             }
             PeerInput::Offered(Err(error)) | PeerInput::AnswerSet(Err(error)) => {
