@@ -8,7 +8,6 @@ use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
-use super::throttle::Urgency;
 use gst::{glib, prelude::*};
 use std::time::Instant;
 
@@ -372,6 +371,7 @@ impl Lane {
             stream,
             keyframe,
             ready: self.is_ready(),
+            busy: self.is_busy(),
         };
         let ticketed = Ticketed {
             ticket,
@@ -413,12 +413,12 @@ impl Lane {
         Some((packet, new, form.extensions.clone()))
     }
 
-    /// A push came back: what to ask the source for, and the error when it is a new one.
+    /// A push came back. Returns the error when it is a new one.
     pub(super) fn sent(
         &mut self,
         size: u64,
         result: Result<gst::FlowSuccess, gst::FlowError>,
-    ) -> (Option<Urgency>, Option<gst::FlowError>) {
+    ) -> Option<gst::FlowError> {
         let failure = result.err();
         match failure {
             None => {
@@ -429,11 +429,7 @@ impl Lane {
         }
         let news = failure.filter(|error| self.failing != Some(*error));
         self.failing = failure;
-        let wish = (self.fifo.moved() && failure.is_none()).then_some(Urgency::Repair);
-        if wish.is_some() {
-            self.counts.keyframe_requests += 1;
-        }
-        (wish, news)
+        news
     }
 
     pub(super) fn count_request(&mut self) {

@@ -14,8 +14,7 @@ use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::StreamId;
 use super::throttle::Urgency;
-use gst::glib;
-use gst::{prelude::*, subclass::prelude::*};
+use gst::prelude::*;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Receiver {
     name: String,
-    mixer: glib::WeakRef<super::Mixer>,
     group: gst::GroupId,
     shared: Mutex<Shared>,
     /// There may be work, or none any more.
@@ -72,10 +70,9 @@ enum Work {
 }
 
 impl Receiver {
-    pub(super) fn new(name: &str, mixer: glib::WeakRef<super::Mixer>) -> Arc<Self> {
+    pub(super) fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
-            mixer,
             group: gst::GroupId::next(),
             shared: Mutex::new(Shared {
                 lanes: Vec::new(),
@@ -279,16 +276,9 @@ impl Receiver {
                 (0, Err(gst::FlowError::Error))
             }
         };
-        let (wish, news) = self
-            .finish(epoch, id, |lane| lane.sent(size, result))
-            .unwrap_or_default();
-        if let Some(error) = news {
+        let news = self.finish(epoch, id, |lane| lane.sent(size, result));
+        if let Some(error) = news.flatten() {
             gst::warning!(CAT, obj = pad, "receiver {} returns {error}", self.name);
-        }
-        if let Some(urgency) = wish
-            && let Some(mixer) = self.mixer.upgrade()
-        {
-            mixer.imp().ask_source_of(id, urgency);
         }
     }
 

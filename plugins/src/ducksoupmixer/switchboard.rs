@@ -75,8 +75,8 @@ impl Switchboard {
         }
     }
 
-    pub(super) fn add_route(&mut self, id: u32, pad: &MixerSrcPad, mixer: &super::Mixer) {
-        let receiver = self.receiver(&pad.imp().receiver(), mixer);
+    pub(super) fn add_route(&mut self, id: u32, pad: &MixerSrcPad) {
+        let receiver = self.receiver(&pad.imp().receiver());
         let mut lane = Lane::new(id, pad.clone());
         lane.set_promised(pad.imp().promised());
         receiver.add(lane);
@@ -99,14 +99,14 @@ impl Switchboard {
     }
 
     /// A source pad's properties changed: it may belong to another receiver now.
-    pub(super) fn route_changed(&mut self, id: u32, mixer: &super::Mixer) {
+    pub(super) fn route_changed(&mut self, id: u32) {
         let Some(route) = self.routes.get(&id) else {
             return;
         };
         let name = route.pad.imp().receiver();
         let old = Arc::clone(&route.receiver);
         if old.name() != name {
-            let new = self.receiver(&name, mixer);
+            let new = self.receiver(&name);
             if let Some(lane) = old.remove(id) {
                 new.add(lane);
             }
@@ -120,11 +120,11 @@ impl Switchboard {
         }
     }
 
-    fn receiver(&mut self, name: &str, mixer: &super::Mixer) -> Arc<Receiver> {
+    fn receiver(&mut self, name: &str) -> Arc<Receiver> {
         let receiver = self
             .receivers
             .entry(name.to_owned())
-            .or_insert_with(|| Receiver::new(name, mixer.downgrade()));
+            .or_insert_with(|| Receiver::new(name));
         Arc::clone(receiver)
     }
 
