@@ -43,7 +43,8 @@ impl Default for Settings {
 }
 
 // Lock order: board → a sink pad's state → a receiver's lanes → GStreamer's object locks. A pad's settings and
-// the element's are leaves. None is held while something is pushed, or a pad added, removed or activated.
+// the element's are leaves. None is held while something is pushed, or a pad added, removed or activated, or
+// while a reference to somebody else's pad is dropped (the last one unlinks, which calls us).
 
 /// See [`super::Mixer`].
 #[derive(Debug, Default)]
@@ -311,7 +312,8 @@ impl Mixer {
                 receiver.with(id, Lane::unlinked);
             }
         });
-        lock(&self.board).add_route(id, &pad);
+        let stream = format!("{}/{name}", self.obj().name());
+        lock(&self.board).add_route(id, &pad, stream);
         if let Err(error) = self.obj().add_pad(&pad) {
             gst::error!(CAT, imp = self, "cannot add {name}: {error}");
             lock(&self.board).remove_route(id);
@@ -345,8 +347,11 @@ impl Mixer {
     }
 
     pub(super) fn run(&self, errands: Errands) {
-        for sink in errands.newcomers {
-            self.ask(&sink, Urgency::Newcomer);
+        for (target, sink) in errands.newcomers {
+            if target.pad.imp().takes_packets() {
+                target.receiver.with(target.lane, Lane::count_request);
+                self.ask(&sink, Urgency::Newcomer);
+            }
         }
         for (sink, bitrate) in errands.shares {
             if sink.push_event(estimate::event(bitrate)) {

@@ -37,9 +37,12 @@ impl Mixer {
             ssrc: header.ssrc,
         };
         let packet = Packet::new(buffer, header, time);
-        let wishes = targets
-            .iter()
-            .filter_map(|(receiver, lane)| receiver.offer(*lane, stream, keyframe, &packet));
+        let wishes = targets.iter().filter_map(|target| {
+            let ready = target.pad.imp().takes_packets();
+            target
+                .receiver
+                .offer(target.lane, ready, stream, keyframe, &packet)
+        });
         for urgency in wishes.collect::<Vec<_>>() {
             self.ask(pad, urgency);
         }

@@ -80,7 +80,11 @@ impl Mixer {
         let Some((id, receiver)) = self.receiver_of(pad) else {
             return;
         };
-        receiver.announce(id, Lane::linked);
+        let ready = pad.imp().takes_packets();
+        receiver.announce(id, |lane| {
+            lane.linked();
+            lane.set_ready(ready);
+        });
         let source = lock(&self.board).source_of(id);
         if let Some(sink) = source
             && sink.imp().wants_asking()
