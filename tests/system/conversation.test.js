@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { balance, distance } from "./colour.js";
+import { balanced, distance } from "./colour.js";
 import { people } from "./people.js";
 import { meanColour, toneAt } from "./recording.js";
 import { Study } from "./study.js";
@@ -42,11 +42,11 @@ describe("a conversation", () => {
   });
   after(() => study?.close());
 
-  for (const videoFormat of ["H264", "VP8"]) {
+  for (const videoFormat of /** @type {const} */ (["H264", "VP8"])) {
     test(`of two in ${videoFormat}: one is changed, the other not, and each may change the other`, async () => {
       await study.conversation(`two-${videoFormat}`, async (conversation) => {
         const duration = 12;
-        const wet = { colour: balance(ann.colour, { hue: 1 }), frequency: 0.8 * ann.frequency };
+        const wet = { colour: balanced(ann.colour, videoFormat, { hue: 1 }), frequency: 0.8 * ann.frequency };
         const annPage = await conversation.join(ann, {
           embed: "mount",
           peer: {
@@ -120,8 +120,8 @@ describe("a conversation", () => {
       ];
       const looks = [
         { colour: ann.colour, frequency: 0.8 * ann.frequency },
-        { colour: balance(ben.colour, { hue: 1 }), frequency: ben.frequency },
-        { colour: balance(cleo.colour, { saturation: 0 }), frequency: 1.25 * cleo.frequency },
+        { colour: balanced(ben.colour, "H264", { hue: 1 }), frequency: ben.frequency },
+        { colour: balanced(cleo.colour, "VP8", { saturation: 0 }), frequency: 1.25 * cleo.frequency },
       ];
       const three = [ann, ben, cleo];
       const pages = await Promise.all(

@@ -168,7 +168,9 @@ export class Participant {
       async () => {
         if (this.kinds.at(-1) === "closed") {
           const sought = expected.filter((look) => !found.has(look)).map(describe);
-          throw new Hopeless(`${this.userId} seeks ${sought}, saw ${JSON.stringify(observation)}, and it is over`);
+          throw new Hopeless(
+            `${this.userId} seeks ${sought}, saw ${JSON.stringify(observation)}, and it is over`,
+          );
         }
         observation = await this.observe();
         for (const { streamId, number } of observation.pictures) {

@@ -2,6 +2,7 @@
 
 /** A study: a server, a site that embeds it, a browser, and conversations one after another or at once. */
 
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openBrowser } from "./browser.js";
 import { openEmbedder } from "./embedder.js";
@@ -118,7 +119,9 @@ export class Conversation {
   async story() {
     const stories = await Promise.all(this.participants.map((participant) => participant.story()));
     const files = await this.recordingNames();
-    return [`=== ${this.name}: ${files.join(" ")}`, ...stories].join("\n");
+    const log = join(this.#study.server.data, NAMESPACE, this.name, `${this.name}.log`);
+    const lines = await readFile(log, "utf8").catch(String);
+    return [`=== ${this.name}: ${files.join(" ")}`, ...stories, "--- its log", lines].join("\n");
   }
 }
 
