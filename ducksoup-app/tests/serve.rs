@@ -351,12 +351,17 @@ async fn a_stage_that_does_not_stop_with_the_server_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stats_page_shows_what_runs() {
+async fn the_stats_feed_shows_what_runs_to_those_who_may_see_it() {
     let server = Server::start(Settings::default()).await;
     let _client = server.joined("i", "a").await;
     let figures: Value = server.get("/stats/interactions.json").await;
     assert_eq!(figures[0]["interaction"], "i");
     assert_eq!(figures[0]["users"], json!(["a"]));
+    assert!(server.feed(None).await.is_err(), "behind the password");
+    let mut feed = server.feed(Some("Basic ZHVja3NvdXA6cGFzcw==")).await;
+    let feed = feed.as_mut().expect("let in");
+    assert_eq!(feed.kind("stats").await[0]["interaction"], "i");
+    assert_eq!(feed.kind("stats").await[0]["users"], json!(["a"]));
     server.stop().await;
 }
 

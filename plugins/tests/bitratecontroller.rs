@@ -36,7 +36,6 @@ impl Bench {
             true,
         )
         .unwrap();
-        // The harness sets states one by one; the order of a pipeline is what counts here.
         let bus = gst::Bus::new();
         let mut harness = Harness::with_element(&chain, Some("sink"), Some("src"));
         harness.use_testclock();
@@ -323,6 +322,28 @@ fn an_encoder_is_found_through_parsers_queues_and_bins() {
         assert_eq!(encoder.property::<u32>("bitrate"), 800, "{line}");
         pipeline.set_state(gst::State::Null).unwrap();
     }
+}
+
+#[test]
+fn an_encoder_that_takes_anothers_place_is_steered_from_its_stream_start() {
+    init();
+    let make = |factory: &str| gst::ElementFactory::make(factory).build().unwrap();
+    let (first, second) = (make("x264enc"), make("x264enc"));
+    let controller = make("bitratecontroller");
+    controller.set_property("bitrate", 500_000_u32);
+    first.link(&controller).unwrap();
+    controller.set_state(gst::State::Paused).unwrap();
+    assert_eq!(first.property::<u32>("bitrate"), 500);
+    first.unlink(&controller);
+    second.link(&controller).unwrap();
+    let sink = controller.static_pad("sink").unwrap();
+    sink.send_event(gst::event::StreamStart::new("second"));
+    assert_eq!(second.property::<u32>("bitrate"), 500);
+    let source = controller.static_pad("src").unwrap();
+    source.send_event(estimate::event(300_000));
+    assert_eq!(first.property::<u32>("bitrate"), 500);
+    assert_eq!(second.property::<u32>("bitrate"), 300);
+    controller.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

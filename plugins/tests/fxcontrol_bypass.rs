@@ -146,3 +146,42 @@ fn an_effect_of_another_format_and_size_is_switched_without_a_change_of_the_outp
     }
     assert_eq!(original, [false, false, true, true, false, false]);
 }
+
+#[test]
+fn the_latency_that_is_told_is_the_effects_with_and_without_bypass() {
+    let latency = |factory: &str, properties: &[(&str, &str)]| {
+        let mut rig = Rig::of(factory, properties, fxcontrol_rig::MONO);
+        for ms in (0..400).step_by(20) {
+            rig.push(ms, &numbered(ms));
+        }
+        rig.harness.query_latency()
+    };
+    let effect = latency("audiowsinclimit", &[("length", "2001"), ("cutoff", "100")]);
+    let half_the_filter = gst::ClockTime::from_useconds(20_833);
+    assert!(effect >= Some(half_the_filter), "{effect:?}");
+    let fx = ("fx", "audiowsinclimit length=2001 cutoff=100");
+    assert_eq!(latency("fxcontrol", &[fx]), effect);
+    assert_eq!(latency("fxcontrol", &[fx, ("bypass", "true")]), effect);
+}
+
+#[test]
+fn a_filter_with_a_tail_is_replaced_to_the_sample_and_its_tail_is_silent() {
+    let fx = ("fx", "audiowsinclimit length=2001 cutoff=100");
+    let mut rig = Rig::audio(&[fx, ("bypass", "true")]);
+    for ms in (0..400).step_by(20) {
+        rig.push(ms, &numbered(ms));
+    }
+    rig.harness.push_event(gst::event::Eos::new());
+    let pieces = rig.pieces();
+    let samples: Vec<f32> = pieces
+        .iter()
+        .flat_map(|piece| piece.samples.clone())
+        .collect();
+    let original: Vec<f32> = (0..400).step_by(20).flat_map(numbered).collect();
+    assert_eq!(samples[..original.len()], original);
+    assert!(
+        samples[original.len()..]
+            .iter()
+            .all(|sample| *sample == 0.0)
+    );
+}

@@ -226,7 +226,7 @@ fn wrong_names_types_and_ranges_are_refused_with_a_sentence() {
 #[test]
 fn too_long_and_too_many_are_refused() {
     init();
-    let many = vec!["volume"; 9].join(" ! ");
+    let many = ["volume"; 9].join(" ! ");
     assert_eq!(
         check_audio(&many),
         Err(FxError::Description(DescriptionError::TooMany))

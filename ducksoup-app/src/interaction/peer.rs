@@ -328,7 +328,7 @@ impl Peer {
             .webrtcbin
             .property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description")
             .map_or(self.sections, |offer| offer.sdp().medias().count());
-        sdp::judge(&answer.sdp(), offered)?;
+        sdp::judge(answer.sdp(), offered)?;
         let (connection, inputs) = (self.connection, inputs.clone());
         let promise = gst::Promise::with_change_func(move |reply| {
             let result = promise_error(&reply).map_or(Ok(()), Err);
@@ -610,6 +610,9 @@ fn drop_everything(pad: &gst::Pad) {
     pad.add_probe(media, |_, _| gst::PadProbeReturn::Drop);
 }
 
+/// A running time that never comes: a recorder with this origin waits until it is known.
+const NOT_YET: u64 = 1 << 63;
+
 /// The recorder, listening to the tees of the chains.
 fn recorder(
     bin: &gst::Bin,
@@ -625,6 +628,7 @@ fn recorder(
     let recorder = gst::ElementFactory::make("experimentrecorder")
         .name("recorder")
         .property_from_str("layout", layout)
+        .property("origin", NOT_YET)
         .build()
         .map_err(|error| PeerError::Step("recorder", error))?;
     bin.add(&recorder)

@@ -19,7 +19,6 @@ use gst::prelude::*;
 use gstrswebrtc::signaller::SignallableExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -859,33 +858,42 @@ fn connection_of(session: &str) -> Option<Connection> {
     session.parse().ok().map(Connection)
 }
 
-/// A structure's plain fields as JSON; others as GStreamer writes them.
+/// A structure's fields as JSON.
 fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
-    let mut map = BTreeMap::new();
-    for (name, value) in structure.iter() {
-        let json = if let Ok(number) = value.get::<u64>() {
-            json!(number)
-        } else if let Ok(number) = value.get::<i64>() {
-            json!(number)
-        } else if let Ok(number) = value.get::<u32>() {
-            json!(number)
-        } else if let Ok(number) = value.get::<i32>() {
-            json!(number)
-        } else if let Ok(number) = value.get::<f64>() {
-            json!(number)
-        } else if let Ok(flag) = value.get::<bool>() {
-            json!(flag)
-        } else if let Ok(text) = value.get::<Option<String>>() {
-            json!(text)
-        } else {
-            json!(
-                value
-                    .serialize()
-                    .map(|text| text.to_string())
-                    .unwrap_or_default()
-            )
-        };
-        map.insert(name.to_string(), json);
+    structure
+        .iter()
+        .map(|(name, value)| (name.to_string(), json_of(value)))
+        .collect()
+}
+
+/// A value as JSON; what JSON has no word for as GStreamer writes it.
+fn json_of(value: &glib::SendValue) -> Value {
+    if let Ok(number) = value.get::<u64>() {
+        json!(number)
+    } else if let Ok(number) = value.get::<i64>() {
+        json!(number)
+    } else if let Ok(number) = value.get::<u32>() {
+        json!(number)
+    } else if let Ok(number) = value.get::<i32>() {
+        json!(number)
+    } else if let Ok(number) = value.get::<f64>() {
+        json!(number)
+    } else if let Ok(flag) = value.get::<bool>() {
+        json!(flag)
+    } else if let Ok(text) = value.get::<Option<String>>() {
+        json!(text)
+    } else if let Ok(structure) = value.get::<gst::Structure>() {
+        Value::Object(fields(&structure))
+    } else if let Ok(array) = value.get::<gst::Array>() {
+        array.iter().map(json_of).collect()
+    } else if let Ok(list) = value.get::<gst::List>() {
+        list.iter().map(json_of).collect()
+    } else {
+        json!(
+            value
+                .serialize()
+                .map(|text| text.to_string())
+                .unwrap_or_default()
+        )
     }
-    map.into_iter().collect()
 }

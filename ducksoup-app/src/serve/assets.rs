@@ -17,9 +17,11 @@ use std::path::{Path, PathBuf};
 #[exclude = ".*"]
 struct Embedded;
 
-/// Folders under `web/` that `/assets/` does not show: the pages have their own, protected,
-/// addresses; the others are the developers'.
-const NOT_ASSETS: [&str; 4] = ["pages", "node_modules", "test", "tests"];
+/// The folder of the pages: their scripts and styles are assets, the pages themselves have their
+/// own, protected, addresses.
+const PAGES: &str = "pages";
+/// Folders under `web/` that are the developers' own.
+const NOT_ASSETS: [&str; 3] = ["node_modules", "test", "tests"];
 
 /// A file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(crate) struct File {
 /// The page of a path after `/test/`: `name` is the folder of that page.
 pub(crate) fn page(path: &str) -> Option<String> {
     let clean = clean(path)?;
-    Some(format!("pages/{}", index(&clean)))
+    Some(format!("{PAGES}/{}", index(&clean)))
 }
 
 /// What is under `web/` for a path after `/assets/`. Three spellings are in the field:
@@ -48,7 +50,8 @@ pub(crate) fn asset(path: &str) -> Option<String> {
         .or_else(|| clean.strip_prefix("scripts/lib/"))
         .unwrap_or(&clean);
     let first = inner.split('/').next()?;
-    let file = !inner.is_empty() && !inner.ends_with('/');
+    let page = first == PAGES && inner.to_ascii_lowercase().ends_with(".html");
+    let file = !inner.is_empty() && !inner.ends_with('/') && !page;
     (file && !NOT_ASSETS.contains(&first)).then(|| inner.to_owned())
 }
 
@@ -135,6 +138,8 @@ mod tests {
             ("lib/", None),
             ("pages/mirror/index.html", None),
             ("v1/js/pages/mirror/index.html", None),
+            ("pages/style.css", Some("pages/style.css")),
+            ("pages/mirror/mirror.js", Some("pages/mirror/mirror.js")),
             ("scripts/lib/test/x.js", None),
             ("node_modules/x.js", None),
             ("../Cargo.toml", None),

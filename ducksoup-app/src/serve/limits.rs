@@ -27,6 +27,8 @@ pub(crate) const CLIENT_QUEUE: usize = 256;
 pub(crate) const STAGE_QUEUE: usize = 8192;
 /// Longest frame of a stage, in bytes: an offer for eight participants fits many times.
 pub(crate) const MAX_STAGE_LINE: usize = 1024 * 1024;
+/// Between two messages of the stats feed (the README's "polled every second").
+pub(crate) const STATS_PERIOD: Duration = Duration::from_secs(1);
 /// What a newcomer may say while the door probes the socket it would replace.
 pub(crate) const MAX_HELD: usize = 32;
 

@@ -3,8 +3,8 @@
 //! The door: HTTP and WebSockets, who may enter, and the stage processes behind.
 //!
 //! # Layout
-//! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`, `origin`:
-//!   who may see it.
+//! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`,
+//!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
 //! - `worker`: the stage processes.

@@ -5,7 +5,7 @@
 //!
 //! A run, by what it hears (– : ignored):
 //!
-//! | | ready | over | ended | a deadline passes |
+//! | | ready | over, decline | ended | a deadline passes |
 //! |---|---|---|---|---|
 //! | opening | open | over | gone, clients get `error` | killed |
 //! | open | – | over | gone, clients get `error` | – |
@@ -16,13 +16,15 @@
 //! *seated* (the stage knows it) or *leaving* (it has had its last word, its socket is not
 //! closed yet). A joined name finds a run that is opening or open; else it makes a new one.
 
+mod place;
+
 use super::limits::{Limits, MAX_HELD};
 use ducksoup_signaller::frame::{
     Connection, DoorFrame, LeaveCause, Opening, StageFrame, StageSettings,
 };
-use ducksoup_signaller::protocol::{
-    ClientMessage, ErrorCode, Identifier, JoinOptions, ServerMessage,
-};
+use ducksoup_signaller::protocol::{ClientMessage, ErrorCode, Identifier, ServerMessage};
+pub(crate) use place::Newcomer;
+use place::{Key, Phase, Place, Run};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -31,12 +33,10 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Stage(pub(crate) u64);
 
-/// What a new run takes from the world outside.
+/// What a new run takes from the world outside: the process for its stage, and its random id.
 #[derive(Debug, Clone)]
 pub(crate) struct Fresh {
-    /// The process that will be its stage.
     pub(crate) stage: Stage,
-    /// Its random id.
     pub(crate) id: Identifier,
 }
 
@@ -67,17 +67,6 @@ pub(crate) enum Input {
     Shutdown,
 }
 
-/// A client that asks to join.
-#[derive(Debug, Clone)]
-pub(crate) struct Newcomer {
-    /// Its socket.
-    pub(crate) connection: Connection,
-    /// The page's origin.
-    pub(crate) origin: String,
-    /// What it asks for.
-    pub(crate) options: Box<JoinOptions>,
-}
-
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
@@ -96,47 +85,6 @@ pub(crate) enum Effect {
     Close(Connection),
     /// Kill a stage.
     Kill { stage: Stage, why: &'static str },
-}
-
-/// What makes two joins meet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Key {
-    origin: String,
-    namespace: Identifier,
-    interaction: Identifier,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Opening { until: Instant },
-    Open,
-    Over { until: Option<Instant> },
-    Killed,
-}
-
-#[derive(Debug)]
-struct Run {
-    key: Key,
-    id: Identifier,
-    phase: Phase,
-    stats: Map<String, Value>,
-}
-
-#[derive(Debug)]
-enum Place {
-    Waiting {
-        newcomer: Newcomer,
-        behind: Connection,
-        until: Instant,
-        held: Vec<ClientMessage>,
-    },
-    Seated {
-        stage: Stage,
-        newcomer: Newcomer,
-    },
-    Leaving {
-        stage: Stage,
-    },
 }
 
 /// Whether newcomers are let in.
@@ -385,13 +333,8 @@ impl Roster {
                     run.phase = Phase::Open;
                 }
             }
-            StageFrame::Over => {
-                if matches!(run.phase, Phase::Opening { .. } | Phase::Open) {
-                    run.phase = Phase::Over { until: None };
-                    self.await_exit(stage, step);
-                }
-            }
-            StageFrame::Decline { connection } => self.declined(connection, stage, step),
+            StageFrame::Over => self.over(stage, step),
+            StageFrame::Decline { connection } => self.decline(connection, stage, step),
             StageFrame::Stats { stats } => run.stats = stats,
             // The reader of the stage has printed it.
             StageFrame::Log { .. } => {}
@@ -416,25 +359,26 @@ impl Roster {
         }
     }
 
-    /// The join crossed the run's end on its way: it goes to a new run.
-    fn declined(&mut self, connection: Connection, stage: Stage, step: &mut Step<'_>) {
-        match self.places.remove(&connection) {
-            Some(Place::Seated {
-                stage: own,
-                newcomer,
-            }) if own == stage => {
-                if let Some(run) = self.runs.get_mut(&stage)
-                    && run.takes_joins()
-                {
-                    run.phase = Phase::Over { until: None };
-                }
-                self.await_exit(stage, step);
-                self.join(newcomer, Vec::new(), step);
-            }
-            Some(other) => {
-                self.places.insert(connection, other);
-            }
-            None => {}
+    fn over(&mut self, stage: Stage, step: &Step<'_>) {
+        if let Some(run) = self.runs.get_mut(&stage)
+            && run.takes_joins()
+        {
+            run.phase = Phase::Over { until: None };
+            self.await_exit(stage, step);
+        }
+    }
+
+    /// A join that crossed the stage's end on the way: it begins a new run.
+    fn decline(&mut self, connection: Connection, stage: Stage, step: &mut Step<'_>) {
+        // A stage that declines takes no more joins, or this one would come to it again.
+        self.over(stage, step);
+        if !self.is_seated(connection, stage) {
+            return;
+        }
+        if let Some(Place::Seated { newcomer, .. }) = self.places.remove(&connection) {
+            self.await_exit(stage, step);
+            self.join(newcomer, Vec::new(), step);
+            self.let_in_behind(connection, step);
         }
     }
 
@@ -548,50 +492,6 @@ impl Roster {
     /// A stage speaks to its own clients only.
     fn is_seated(&self, connection: Connection, stage: Stage) -> bool {
         matches!(self.places.get(&connection), Some(Place::Seated { stage: own, .. }) if *own == stage)
-    }
-}
-
-impl Newcomer {
-    fn key(&self) -> Key {
-        Key {
-            origin: self.origin.clone(),
-            namespace: self.options.namespace.clone(),
-            interaction: self.options.interaction.clone(),
-        }
-    }
-}
-
-impl Run {
-    fn takes_joins(&self) -> bool {
-        matches!(self.phase, Phase::Opening { .. } | Phase::Open)
-    }
-}
-
-impl Phase {
-    fn until(&self) -> Option<Instant> {
-        match self {
-            Self::Opening { until } => Some(*until),
-            Self::Over { until } => *until,
-            Self::Open | Self::Killed => None,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Opening { .. } => "opening",
-            Self::Open => "open",
-            Self::Over { .. } => "over",
-            Self::Killed => "killed",
-        }
-    }
-}
-
-impl Place {
-    fn stage(&self) -> Option<Stage> {
-        match self {
-            Self::Seated { stage, .. } | Self::Leaving { stage } => Some(*stage),
-            Self::Waiting { .. } => None,
-        }
     }
 }
 

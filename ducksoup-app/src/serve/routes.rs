@@ -9,7 +9,7 @@ use super::{Door, socket, stats};
 use crate::config::read_config_file;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::OwnedSemaphorePermit;
 use warp::filters::BoxedFilter;
 use warp::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION,
@@ -25,6 +25,7 @@ use warp::{Filter, Rejection, Reply};
 const OPEN_PAGES: [&str; 2] = ["direct", "audio_direct"];
 
 type Answer = Response<Bytes>;
+type Refusal = (StatusCode, &'static str);
 
 /// All of them, under the configured prefix.
 pub(crate) fn routes(door: &Arc<Door>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -76,32 +77,80 @@ fn authorization() -> BoxedFilter<(Option<String>,)> {
 }
 
 fn web_socket(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(warp::reply::Response,)> {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::path("ws")
         .and(warp::path::end())
         .and(warp::ws())
+        .and(query)
         .and(warp::header::optional("origin"))
+        .and(authorization())
         .and(with_door.clone())
-        .map(upgrade)
+        .map(
+            |ws: Ws, query: String, origin: Option<String>, login: Option<String>, door| {
+                let wants_stats = query.split('&').any(|pair| pair == "type=stats");
+                let origin = origin.unwrap_or_default();
+                if wants_stats {
+                    upgrade_to_stats(ws, &origin, login.as_deref(), door)
+                } else {
+                    upgrade(ws, origin, door)
+                }
+            },
+        )
         .boxed()
 }
 
-fn upgrade(ws: Ws, origin: Option<String>, door: Arc<Door>) -> warp::reply::Response {
-    let origin = origin.unwrap_or_default();
-    if !door.origins.allow(&origin) {
-        log::warn!(context = "peer", origin = origin.as_str(); "websocket_refused");
-        return text(StatusCode::FORBIDDEN, "this origin is not allowed\n").into_response();
-    }
-    let Ok(place) = Arc::clone(&door.sockets).try_acquire_owned() else {
-        log::error!(context = "peer", origin = origin.as_str(); "websockets_exhausted");
-        return text(StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response();
+fn upgrade(ws: Ws, origin: String, door: Arc<Door>) -> warp::reply::Response {
+    let place = match place(&door, &origin) {
+        Ok(place) => place,
+        Err((status, sentence)) => return text(status, sentence).into_response(),
     };
-    ws.max_message_size(MAX_FRAME)
-        .max_frame_size(MAX_FRAME)
+    limited(ws)
         .on_upgrade(move |web| async move {
             socket::serve(web, origin, door).await;
             drop(place);
         })
         .into_response()
+}
+
+fn upgrade_to_stats(
+    ws: Ws,
+    origin: &str,
+    authorization: Option<&str>,
+    door: Arc<Door>,
+) -> warp::reply::Response {
+    if !door.config.generate_stats {
+        return text(StatusCode::NOT_FOUND, "not found\n").into_response();
+    }
+    if let Some(refusal) = closed(&door, authorization) {
+        return refusal.into_response();
+    }
+    let place = match place(&door, origin) {
+        Ok(place) => place,
+        Err((status, sentence)) => return text(status, sentence).into_response(),
+    };
+    limited(ws)
+        .on_upgrade(move |web| async move {
+            stats::feed(web, door).await;
+            drop(place);
+        })
+        .into_response()
+}
+
+/// The library refuses larger frames before they are in memory.
+fn limited(ws: Ws) -> Ws {
+    ws.max_message_size(MAX_FRAME).max_frame_size(MAX_FRAME)
+}
+
+/// A place among the sockets, for a page of an origin that may have one.
+fn place(door: &Door, origin: &str) -> Result<OwnedSemaphorePermit, Refusal> {
+    if !door.origins.allow(origin) {
+        log::warn!(context = "peer", origin = origin; "websocket_refused");
+        return Err((StatusCode::FORBIDDEN, "this origin is not allowed\n"));
+    }
+    Arc::clone(&door.sockets).try_acquire_owned().map_err(|_| {
+        log::error!(context = "peer", origin = origin; "websockets_exhausted");
+        (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n")
+    })
 }
 
 fn home(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
@@ -193,20 +242,16 @@ fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
                 if let Some(refusal) = closed(&door, authorization.as_deref()) {
                     return refusal;
                 }
-                let (reply, figures) = oneshot::channel();
-                let asked = door.lobby.send(super::lobby::Request::Figures(reply)).await;
-                let (Ok(()), Ok(figures)) = (asked, figures.await) else {
-                    return text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n");
-                };
                 match tail.as_str() {
-                    "" if path.as_str().ends_with('/') => {
-                        found("text/html; charset=utf-8", stats::page(&figures).into())
-                    }
-                    "" => see(&format!("{}/", path.as_str())),
-                    "interactions.json" => found(
-                        "application/json; charset=utf-8",
-                        figures.to_string().into(),
-                    ),
+                    "" if !path.as_str().ends_with('/') => see(&format!("{}/", path.as_str())),
+                    "" => file(&door, assets::page("stats/").unwrap_or_default(), &path).await,
+                    "interactions.json" => match stats::figures(&door).await {
+                        Some(figures) => found(
+                            "application/json; charset=utf-8",
+                            figures.to_string().into(),
+                        ),
+                        None => text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
+                    },
                     _ => missing(&path),
                 }
             },

@@ -24,6 +24,7 @@ fn site(edit: impl FnOnce(&mut Args)) -> Site {
         ("web/pages/mirror/index.html", "the mirror"),
         ("web/pages/mirror/mirror.js", "its script"),
         ("web/pages/direct/index.html", "the check"),
+        ("web/pages/stats/index.html", "the figures"),
         ("web/.secret", "secret"),
         ("secret.txt", "secret"),
         ("config/server.yml", "generateStats: true # own\n"),
@@ -99,7 +100,7 @@ async fn no_path_leads_out_of_the_folder_or_around_the_password() {
         "/assets/",
         "/assets/pages/mirror/index.html",
         "/assets/v1/js/pages/mirror/index.html",
-        "/assets/scripts/lib/pages/mirror/mirror.js",
+        "/assets/scripts/lib/pages/mirror/index.html",
         "/config/../secret.txt",
         "/config/key.pem",
         "/test/direct/../mirror/index.html",
@@ -137,6 +138,11 @@ async fn test_pages_are_protected_and_device_checks_are_open() {
     }
     assert_eq!(site.get_as("/test/mirror/", ME).await.1, "the mirror");
     assert_eq!(site.get("/").await.1, "home");
+    assert_eq!(site.get_as("/stats/", ME).await.1, "the figures");
+    assert_eq!(
+        site.get("/assets/pages/mirror/mirror.js").await.1,
+        "its script"
+    );
 }
 
 #[tokio::test]

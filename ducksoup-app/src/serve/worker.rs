@@ -309,12 +309,15 @@ impl Keeper {
         if output == Output::Open {
             let _ = timeout(LAST_OUTPUT, reading).await;
         }
-        let status = match self.child.wait().await {
-            Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+        let (level, status) = match self.child.wait().await {
+            Ok(status) if status.success() => (log::Level::Info, status.to_string()),
+            // Whoever had it killed has said so.
+            Ok(status) if cause == "killed" => (log::Level::Info, status.to_string()),
+            Ok(status) => (log::Level::Error, status.to_string()),
+            Err(error) => (log::Level::Error, error.to_string()),
         };
         writing.abort();
-        log::info!(context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
+        log::log!(level, context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
         let event = StageEvent {
             stage: self.stage,
             what: StageDeed::Ended,

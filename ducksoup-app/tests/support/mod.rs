@@ -96,12 +96,28 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self, origin: Option<&str>) -> Result<Client, String> {
-        let mut request = format!("ws://{}/ws?href=page", self.address)
+        self.open("ws?href=page", &[("origin", origin)]).await
+    }
+
+    /// The stats feed.
+    pub(crate) async fn feed(&self, authorization: Option<&str>) -> Result<Client, String> {
+        let headers = [("origin", Some(ORIGIN)), ("authorization", authorization)];
+        self.open("ws?type=stats&href=page", &headers).await
+    }
+
+    async fn open(
+        &self,
+        path: &str,
+        headers: &[(&'static str, Option<&str>)],
+    ) -> Result<Client, String> {
+        let mut request = format!("ws://{}/{path}", self.address)
             .into_client_request()
             .expect("a request");
-        if let Some(origin) = origin {
-            let origin = origin.parse().expect("a header");
-            request.headers_mut().insert("origin", origin);
+        for (name, value) in headers {
+            if let Some(value) = value {
+                let value = value.parse().expect("a header");
+                request.headers_mut().insert(*name, value);
+            }
         }
         let stream = TcpStream::connect(self.address)
             .await

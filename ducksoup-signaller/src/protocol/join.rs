@@ -224,7 +224,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn join(options: Value) -> Result<JoinOptions, JoinError> {
+    fn join(options: &Value) -> Result<JoinOptions, JoinError> {
         let mut all = json!({"interactionName": "i", "userId": "u"});
         let object = all.as_object_mut().expect("an object");
         for (name, value) in options.as_object().expect("an object") {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn defaults_are_the_documented_ones() {
-        let join = join(json!({})).expect("valid");
+        let join = join(&json!({})).expect("valid");
         assert_eq!((join.duration, join.size, join.framerate), (30, 2, 25));
         assert_eq!((join.width, join.height), (800, 600));
         assert_eq!(join.namespace.as_str(), "default");
@@ -258,9 +258,12 @@ mod tests {
 
     #[test]
     fn both_spellings_count() {
-        assert_eq!(join(json!({"frameRate": 12})).expect("valid").framerate, 12);
         assert_eq!(
-            join(json!({"recordingMode": "muxed"}))
+            join(&json!({"frameRate": 12})).expect("valid").framerate,
+            12
+        );
+        assert_eq!(
+            join(&json!({"recordingMode": "muxed"}))
                 .expect("valid")
                 .recording_mode,
             RecordingMode::Forced
@@ -300,7 +303,7 @@ mod tests {
                 JoinError::TooLong("audioFx", MAX_FX),
             ),
         ] {
-            assert_eq!(join(options), Err(error));
+            assert_eq!(join(&options), Err(error));
         }
     }
 }

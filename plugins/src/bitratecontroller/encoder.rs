@@ -16,7 +16,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    fn from_bits(self, bitrate: u32) -> u32 {
+    fn count(self, bitrate: u32) -> u32 {
         match self {
             Self::Bit => bitrate,
             // Rounded down: never more than was asked for.
@@ -128,7 +128,7 @@ impl Encoder {
 
     /// The value of the property's own type for a bitrate.
     fn value(&self, bitrate: u32) -> Option<glib::Value> {
-        let value = self.unit.from_bits(bitrate);
+        let value = self.unit.count(bitrate);
         let spec = &self.property;
         if let Some(spec) = spec.downcast_ref::<glib::ParamSpecInt>() {
             let value = i32::try_from(value).unwrap_or(i32::MAX);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
+use super::lane::Lane;
 use super::packet::{Beginning, Packet};
 use super::pad::{MixerSinkPad, MixerSrcPad};
+use super::receiver::Receiver;
 use super::rewrite::StreamId;
-use super::routing::Kind;
 use super::switchboard::{Errands, Switchboard};
 use super::throttle::Urgency;
 use super::{keyframe, lock};
 use crate::estimate;
 use gst::{glib, prelude::*, subclass::prelude::*};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -201,11 +202,11 @@ impl ElementImpl for Mixer {
         let result = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::ReadyToPaused => {
-                lock(&self.board).set_running(true);
                 let routes = lock(&self.board).routes();
                 for (id, receiver) in routes {
-                    receiver.announce(id);
+                    receiver.announce(id, |_| {});
                 }
+                lock(&self.board).set_running(true);
             }
             gst::StateChange::PausedToReady => self.stopped(),
             _ => {}
@@ -215,15 +216,19 @@ impl ElementImpl for Mixer {
 }
 
 impl Mixer {
-    /// The name asked for, or the first free number.
+    /// The name asked for, or the next free number.
     fn pad_name(&self, template: &gst::PadTemplate, name: Option<&str>) -> String {
         if let Some(name) = name.filter(|name| !name.contains('%')) {
             return name.to_owned();
         }
         let prefix = template.name_template().replace("%u", "");
-        let mut names = (0_u32..).map(|number| format!("{prefix}{number}"));
-        let free = names.find(|name| self.obj().static_pad(name).is_none());
-        free.unwrap_or(prefix)
+        loop {
+            let number = lock(&self.board).next_number(template.direction());
+            let name = format!("{prefix}{number}");
+            if self.obj().static_pad(&name).is_none() {
+                return name;
+            }
+        }
     }
 
     fn request_sink(&self, template: &gst::PadTemplate, name: &str, id: u32) -> Option<gst::Pad> {
@@ -301,6 +306,13 @@ impl Mixer {
                 mixer.imp().src_linked(pad);
             }
         });
+        pad.connect_unlinked(|pad, _| {
+            if let Some(mixer) = pad.parent().and_downcast::<super::Mixer>()
+                && let Some((id, receiver)) = mixer.imp().receiver_of(pad)
+            {
+                receiver.with(id, Lane::unlinked);
+            }
+        });
         lock(&self.board).add_route(id, &pad, &self.obj());
         if let Err(error) = self.obj().add_pad(&pad) {
             gst::error!(CAT, imp = self, "cannot add {name}: {error}");
@@ -322,9 +334,16 @@ impl Mixer {
     /// A source pad's properties changed.
     pub(super) fn route_changed(&self, pad: &MixerSrcPad) {
         let Some(id) = pad.imp().id() else { return };
-        lock(&self.board).route_changed(id, &self.obj());
+        let receiver = {
+            let mut board = lock(&self.board);
+            board.route_changed(id, &self.obj());
+            board.receiver_of(id)
+        };
+        let promised = pad.imp().promised();
+        if let Some(receiver) = receiver {
+            receiver.announce(id, |lane| lane.set_promised(promised));
+        }
         self.reroute();
-        self.announce(id);
     }
 
     /// A route's receiver (or its gate) wants a keyframe.
@@ -346,13 +365,6 @@ impl Mixer {
             } else {
                 gst::debug!(CAT, obj = sink, "nobody took {bitrate} bit/s");
             }
-        }
-    }
-
-    fn announce(&self, route: u32) {
-        let receiver = lock(&self.board).receiver_of(route);
-        if let Some(receiver) = receiver {
-            receiver.announce(route);
         }
     }
 
@@ -405,6 +417,7 @@ impl Mixer {
         let header = beginning.header();
         let (targets, time, keyframe, waiting) = {
             let mut state = lock(&pad.imp().state);
+            state.flows = true;
             state.counts.packets += 1;
             state.counts.bytes += buffer.size() as u64;
             let keyframe = state.begins_keyframe(&beginning);
@@ -482,7 +495,7 @@ impl Mixer {
             board.receivers()
         };
         for receiver in receivers {
-            receiver.with_all(super::lane::Lane::end);
+            receiver.with_all(Lane::end);
         }
     }
 
@@ -508,14 +521,11 @@ impl Mixer {
     }
 
     fn src_event(&self, pad: &MixerSrcPad, event: &gst::Event) -> bool {
-        let Some(id) = pad.imp().id() else {
+        let Some((id, receiver)) = self.receiver_of(pad) else {
             return false;
         };
         if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
-            let receiver = lock(&self.board).receiver_of(id);
-            if let Some(receiver) = receiver {
-                receiver.with(id, super::lane::Lane::count_request);
-            }
+            receiver.with(id, Lane::count_request);
             self.ask_source_of(id, Urgency::Repair);
             return true;
         }
@@ -565,28 +575,30 @@ impl Mixer {
             return Err(gst::loggable_error!(CAT, "only push mode"));
         }
         gst::debug!(CAT, obj = pad, "active: {active}");
-        self.close(pad);
+        if let Some((id, receiver)) = self.receiver_of(pad) {
+            receiver.with(id, Lane::close);
+        }
         Ok(())
-    }
-
-    fn close(&self, pad: &MixerSrcPad) -> Option<u32> {
-        let id = pad.imp().id()?;
-        let receiver = lock(&self.board).receiver_of(id)?;
-        receiver.with(id, super::lane::Lane::close)?;
-        Some(id)
     }
 
     /// Somebody listens now: tell them at once what comes, and get them a picture.
     fn src_linked(&self, pad: &MixerSrcPad) {
-        let Some(id) = self.close(pad) else { return };
-        self.announce(id);
+        let Some((id, receiver)) = self.receiver_of(pad) else {
+            return;
+        };
+        receiver.announce(id, Lane::linked);
         let source = lock(&self.board).source_of(id);
         if let Some(sink) = source
-            && sink.imp().kind() == Some(Kind::Video)
+            && sink.imp().wants_asking()
             && pad.is_active()
         {
             self.ask(&sink, Urgency::Newcomer);
         }
+    }
+
+    fn receiver_of(&self, pad: &MixerSrcPad) -> Option<(u32, Arc<Receiver>)> {
+        let id = pad.imp().id()?;
+        Some((id, lock(&self.board).receiver_of(id)?))
     }
 
     /// The pads are inactive now: threads come back, and nothing of this run is kept.

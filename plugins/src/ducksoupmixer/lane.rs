@@ -10,6 +10,7 @@ use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
 use super::throttle::Urgency;
 use gst::{glib, prelude::*};
+use std::time::Instant;
 
 /// Fields by which payloaders tell the offsets of their own stream: wrong after rewriting.
 const STREAM_FIELDS: [&str; 4] = [
@@ -34,6 +35,8 @@ pub(super) struct Source {
 /// How far the receiver has been told what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Nobody listens. Only [`Lane::linked`] leads on, so that whoever links can announce before any thread.
+    Unlinked,
     /// Nothing was sent over this link.
     Closed,
     /// Somebody is sending the events; what follows is inside.
@@ -51,6 +54,7 @@ enum Next {
     Open,
     Renew,
     Close,
+    Unlink,
 }
 
 /// What goes out in front of the media, from [`Lane::announce`].
@@ -97,6 +101,8 @@ pub(super) struct Lane {
     fifo: Fifo<Ticketed>,
     rewriter: Rewriter,
     phase: Phase,
+    /// Since when a thread is pushing here.
+    busy: Option<Instant>,
     /// All sources have ended: EOS follows what is queued.
     ending: bool,
     /// The last flow error, so that it is logged once.
@@ -119,7 +125,8 @@ impl Lane {
             fresh_ssrc: glib::random_int(),
             fifo: Fifo::new(),
             rewriter: Rewriter::new(start),
-            phase: Phase::Closed,
+            phase: Phase::Unlinked,
+            busy: None,
             ending: false,
             failing: None,
             counts: Counts::default(),
@@ -132,6 +139,19 @@ impl Lane {
 
     pub(super) fn pad(&self) -> &MixerSrcPad {
         &self.pad
+    }
+
+    /// A thread is pushing here.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.is_some()
+    }
+
+    pub(super) fn busy_since(&self) -> Option<Instant> {
+        self.busy
+    }
+
+    pub(super) fn set_busy(&mut self, since: Option<Instant>) {
+        self.busy = since;
     }
 
     /// The receiver can be told things.
@@ -214,34 +234,56 @@ impl Lane {
         })
     }
 
-    /// The pad was linked, activated or deactivated: what was sent before is not known there.
-    pub(super) fn close(&mut self) {
+    /// The pad was linked.
+    pub(super) fn linked(&mut self) {
         self.phase = match self.phase {
             Phase::Announcing(_) => Phase::Announcing(Next::Close),
             _ => Phase::Closed,
         };
     }
 
+    /// The pad was unlinked.
+    pub(super) fn unlinked(&mut self) {
+        self.phase = match self.phase {
+            Phase::Announcing(_) => Phase::Announcing(Next::Unlink),
+            _ => Phase::Unlinked,
+        };
+    }
+
+    /// The pad was activated or deactivated: what was sent before is forgotten there.
+    pub(super) fn close(&mut self) {
+        if !matches!(
+            self.phase,
+            Phase::Unlinked | Phase::Announcing(Next::Unlink)
+        ) {
+            self.linked();
+        }
+    }
+
     /// The element stops: nothing of now is for later, but sequence numbers go on.
     pub(super) fn stop(&mut self) {
         self.close();
+        self.detach();
         self.fifo.clear();
         self.ending = false;
     }
 
-    /// It goes to another receiver's thread: whoever announces just now will not come back to it.
+    /// No thread of now will come back to it, not even one that is pushing or announcing.
     pub(super) fn detach(&mut self) {
-        if matches!(self.phase, Phase::Announcing(_)) {
-            self.phase = Phase::Closed;
-        }
+        self.busy = None;
+        self.phase = match self.phase {
+            Phase::Announcing(Next::Unlink) => Phase::Unlinked,
+            Phase::Announcing(_) => Phase::Closed,
+            other => other,
+        };
     }
 
     /// Something is to be sent, but the receiver's pad is blocked: nobody will tell when it no longer is.
     pub(super) fn is_held_up(&self) -> bool {
         let unannounced = matches!(self.phase, Phase::Closed | Phase::Renewed);
-        let ending = self.ending && self.phase != Phase::Ended;
+        let ending = self.ending && !matches!(self.phase, Phase::Ended | Phase::Unlinked);
         let due = self.fifo.len() > 0 || ending || (unannounced && self.form.is_some());
-        due && self.is_connected() && !self.is_ready()
+        due && !self.is_busy() && self.is_connected() && !self.is_ready()
     }
 
     /// All sources have ended.
@@ -262,7 +304,7 @@ impl Lane {
                 gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()),
             ],
             Phase::Renewed => vec![gst::event::Caps::new(&form.caps)],
-            Phase::Announcing(_) | Phase::Open | Phase::Ended => return None,
+            Phase::Unlinked | Phase::Announcing(_) | Phase::Open | Phase::Ended => return None,
         };
         self.phase = Phase::Announcing(Next::Open);
         Some(Announcement {
@@ -276,15 +318,15 @@ impl Lane {
             Phase::Announcing(Next::Open) => Phase::Open,
             Phase::Announcing(Next::Renew) => Phase::Renewed,
             Phase::Announcing(Next::Close) => Phase::Closed,
+            Phase::Announcing(Next::Unlink) => Phase::Unlinked,
             other => other,
         };
     }
 
     /// The events that end the stream, when everything before them is sent.
     pub(super) fn finish(&mut self, group: gst::GroupId) -> Option<Announcement> {
-        let announcing = matches!(self.phase, Phase::Announcing(_));
-        let due = self.ending && self.fifo.len() == 0 && !announcing && self.phase != Phase::Ended;
-        if !due || !self.is_connected() {
+        let may_end = matches!(self.phase, Phase::Closed | Phase::Open | Phase::Renewed);
+        if !may_end || !self.ending || self.fifo.len() > 0 || !self.is_connected() {
             return None;
         }
         let mut events = Vec::with_capacity(2);
@@ -346,7 +388,7 @@ impl Lane {
     /// The order of the packet that can be sent next.
     pub(super) fn next_ticket(&self) -> Option<u64> {
         let ticket = self.fifo.peek()?.ticket;
-        (self.phase == Phase::Open && self.is_ready()).then_some(ticket)
+        (self.phase == Phase::Open && !self.is_busy() && self.is_ready()).then_some(ticket)
     }
 
     /// The next packet and its new header; `None` when there is none, or it came too late.

@@ -39,6 +39,8 @@ pub(super) mod sink {
         pub caps: Option<gst::Caps>,
         pub codec: Codec,
         pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+        /// Packets have come.
+        pub flows: bool,
         /// EOS has come.
         pub ended: bool,
         /// SSRC and timestamp of the newest keyframe: its further packets begin no other one.
@@ -66,6 +68,7 @@ pub(super) mod sink {
                 caps: None,
                 codec: Codec::Other,
                 segment: None,
+                flows: false,
                 ended: false,
                 keyframe: None,
                 throttle: Throttle::default(),
@@ -134,6 +137,12 @@ pub(super) mod sink {
         pub(in crate::ducksoupmixer) fn kind(&self) -> Option<Kind> {
             let kind = lock(&self.settings).kind;
             super::kind_of(kind, lock(&self.state).caps.as_ref())
+        }
+
+        /// Video that flows: a newcomer must ask for a keyframe. Before the first packet there is nothing to
+        /// ask for, as encoders begin with one, and asking gives two.
+        pub(in crate::ducksoupmixer) fn wants_asking(&self) -> bool {
+            self.kind() == Some(Kind::Video) && lock(&self.state).flows
         }
 
         /// Forgets what an earlier run left, but not what was counted nor where packets go.

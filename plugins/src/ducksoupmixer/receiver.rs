@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One receiver: the lanes that lead to it and the one thread that serves them.
+//! One receiver: the lanes that lead to it and the thread that serves them.
+//!
+//! A push that hangs on one lane (a sink that prerolls, say) must not hold up the receiver's other lanes for
+//! long: when one of them has something to send, another thread takes over, and whichever has nothing to do ends.
 
 use super::fifo::Outcome;
 use super::header::{ExtensionIds, Rewritten};
@@ -14,10 +17,14 @@ use super::throttle::Urgency;
 use gst::glib;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a blocked pad is looked at while something is kept for it: half an Opus packet's 20 ms.
 const HELD_UP_POLL: Duration = Duration::from_millis(10);
+
+/// A push longer than this hangs. Into a healthy `webrtcbin` it takes well below a millisecond; a thread
+/// that is started without need only costs itself.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// One receiver of the conversation.
 #[derive(Debug)]
@@ -36,20 +43,21 @@ pub(super) struct Receiver {
 struct Shared {
     lanes: Vec<Lane>,
     service: Service,
-    next_generation: u64,
-    /// Threads that have not ended, those that hang in a push of an earlier generation included.
+    next_epoch: u64,
+    /// Threads that have not ended, those that hang in a push of an earlier epoch included.
     threads: usize,
     next_ticket: u64,
 }
 
-/// Who sends. A thread of another generation than the current one ends as soon as it looks.
+/// Who sends. A thread of another epoch than the current one ends as soon as it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Stopped,
-    /// With the lane in which its thread is pushing just now.
+    /// How many threads there are, and how many of them are in a push.
     Running {
-        generation: u64,
-        pushing: Option<u32>,
+        epoch: u64,
+        workers: usize,
+        pushing: usize,
     },
 }
 
@@ -72,7 +80,7 @@ impl Receiver {
             shared: Mutex::new(Shared {
                 lanes: Vec::new(),
                 service: Service::Stopped,
-                next_generation: 0,
+                next_epoch: 0,
                 threads: 0,
                 next_ticket: 0,
             }),
@@ -94,21 +102,16 @@ impl Receiver {
         self.wake.notify_all();
     }
 
-    /// Takes a lane out. A thread that hangs in a push on it is left behind, and another one
-    /// serves the lanes that remain.
+    /// Takes a lane out. A thread that hangs in a push on it is left to itself.
     pub(super) fn remove(self: &Arc<Self>, id: u32) -> Option<Lane> {
         let mut shared = lock(&self.shared);
         let index = shared.lanes.iter().position(|lane| lane.id() == id)?;
         let mut lane = shared.lanes.swap_remove(index);
         lane.detach();
-        if let Service::Running { pushing, .. } = shared.service {
-            let hangs = pushing == Some(id);
-            if shared.lanes.is_empty() || hangs {
-                shared.service = Service::Stopped;
-            }
-            if !shared.lanes.is_empty() && hangs {
-                self.spawn(&mut shared);
-            }
+        if shared.lanes.is_empty() {
+            shared.service = Service::Stopped;
+        } else if shared.free() == Some(0) {
+            self.spawn(&mut shared);
         }
         drop(shared);
         self.wake.notify_all();
@@ -119,11 +122,18 @@ impl Receiver {
     pub(super) fn start(self: &Arc<Self>) {
         let mut shared = lock(&self.shared);
         if shared.service == Service::Stopped && !shared.lanes.is_empty() {
+            let epoch = shared.next_epoch;
+            shared.next_epoch += 1;
+            shared.service = Service::Running {
+                epoch,
+                workers: 0,
+                pushing: 0,
+            };
             self.spawn(&mut shared);
         }
     }
 
-    /// Tells the thread to end and forgets what is queued; does not wait.
+    /// Tells the threads to end and forgets what is queued; does not wait.
     pub(super) fn stop(&self) {
         let mut shared = lock(&self.shared);
         shared.service = Service::Stopped;
@@ -143,19 +153,17 @@ impl Receiver {
     }
 
     fn spawn(self: &Arc<Self>, shared: &mut Shared) {
-        let generation = shared.next_generation;
-        shared.next_generation += 1;
-        let receiver = Arc::clone(self);
+        let Service::Running { epoch, workers, .. } = &mut shared.service else {
+            return;
+        };
+        let (receiver, epoch) = (Arc::clone(self), *epoch);
         let thread = std::thread::Builder::new()
             .name(format!("to-{}", self.name))
-            .spawn(move || receiver.serve(generation));
+            .spawn(move || receiver.serve(epoch));
         match thread {
             Ok(_) => {
+                *workers += 1;
                 shared.threads += 1;
-                shared.service = Service::Running {
-                    generation,
-                    pushing: None,
-                };
             }
             Err(error) => gst::error!(CAT, "no thread for receiver {}: {error}", self.name),
         }
@@ -176,27 +184,32 @@ impl Receiver {
         self.wake.notify_all();
     }
 
-    /// Tells the receiver what a lane brings, in this thread, if that is due and nobody else is at it.
-    pub(super) fn announce(&self, id: u32) {
-        loop {
-            let announcement = {
-                let mut shared = lock(&self.shared);
-                let busy = matches!(shared.service, Service::Running { pushing, .. } if pushing == Some(id));
-                let group = self.group;
-                let lane = shared.lane(id).filter(|_| !busy);
-                lane.and_then(|lane| lane.announce(group))
-            };
-            let Some(announcement) = announcement else {
-                return;
-            };
-            announcement.push();
-            self.with(id, Lane::announced);
+    /// Prepares a lane and tells the receiver what it brings, in this thread, if that is due and no other
+    /// thread is sending there.
+    pub(super) fn announce(&self, id: u32, prepare: impl FnOnce(&mut Lane)) {
+        let mut shared = lock(&self.shared);
+        if let Some(lane) = shared.lane(id) {
+            prepare(lane);
         }
+        loop {
+            let lane = shared.lane(id).filter(|lane| !lane.is_busy());
+            let Some(announcement) = lane.and_then(|lane| lane.announce(self.group)) else {
+                break;
+            };
+            drop(shared);
+            announcement.push();
+            shared = lock(&self.shared);
+            if let Some(lane) = shared.lane(id) {
+                lane.announced();
+            }
+        }
+        drop(shared);
+        self.wake.notify_all();
     }
 
     /// Offers a packet to one lane; what to ask its source for is returned.
     pub(super) fn offer(
-        &self,
+        self: &Arc<Self>,
         id: u32,
         stream: StreamId,
         keyframe: bool,
@@ -208,10 +221,17 @@ impl Receiver {
         }
         let ticket = shared.next_ticket;
         shared.next_ticket += 1;
-        let outcome = shared.lane(id)?.offer(stream, keyframe, packet, ticket);
-        drop(shared);
+        let lane = shared.lane(id)?;
+        let outcome = lane.offer(stream, keyframe, packet, ticket);
+        let busy = lane.is_busy();
         match outcome {
+            Outcome::Queued if busy => None,
             Outcome::Queued => {
+                if shared.is_stalled() {
+                    gst::debug!(CAT, "receiver {} hangs on another route", self.name);
+                    self.spawn(&mut shared);
+                }
+                drop(shared);
                 self.wake.notify_all();
                 None
             }
@@ -219,24 +239,20 @@ impl Receiver {
         }
     }
 
-    fn serve(&self, generation: u64) {
+    fn serve(&self, epoch: u64) {
         gst::debug!(CAT, "receiver {}: sending starts", self.name);
-        while let Some((id, work)) = self.next(generation) {
+        while let Some((id, work)) = self.next(epoch) {
             match work {
                 Work::Tell(announcement) => {
                     announcement.push();
-                    self.finish(generation, |shared| {
-                        if let Some(lane) = shared.lane(id) {
-                            lane.announced();
-                        }
-                    });
+                    self.finish(epoch, id, Lane::announced);
                 }
                 Work::Send {
                     pad,
                     packet,
                     new,
                     extensions,
-                } => self.send(generation, id, &pad, &packet, new, extensions.as_ref()),
+                } => self.send(epoch, id, &pad, &packet, new, extensions.as_ref()),
             }
         }
         lock(&self.shared).threads -= 1;
@@ -246,7 +262,7 @@ impl Receiver {
 
     fn send(
         &self,
-        generation: u64,
+        epoch: u64,
         id: u32,
         pad: &MixerSrcPad,
         packet: &Packet,
@@ -263,13 +279,9 @@ impl Receiver {
                 (0, Err(gst::FlowError::Error))
             }
         };
-        let mut news = None;
-        let mut wish = None;
-        self.finish(generation, |shared| {
-            if let Some(lane) = shared.lane(id) {
-                (wish, news) = lane.sent(size, result);
-            }
-        });
+        let (wish, news) = self
+            .finish(epoch, id, |lane| lane.sent(size, result))
+            .unwrap_or_default();
         if let Some(error) = news {
             gst::warning!(CAT, obj = pad, "receiver {} returns {error}", self.name);
         }
@@ -281,18 +293,22 @@ impl Receiver {
     }
 
     /// Waits for something to do; `None` when this thread is not wanted any more.
-    fn next(&self, generation: u64) -> Option<(u32, Work)> {
+    fn next(&self, epoch: u64) -> Option<(u32, Work)> {
         let mut shared = lock(&self.shared);
         loop {
-            if !shared.is_served_by(generation) {
+            if !shared.is_in(epoch) {
                 return None;
             }
-            if let Some((id, work)) = shared.work(self.group) {
-                shared.service = Service::Running {
-                    generation,
-                    pushing: Some(id),
-                };
-                return Some((id, work));
+            if let Some(work) = shared.claim(self.group) {
+                return Some(work);
+            }
+            if let Service::Running {
+                workers, pushing, ..
+            } = &mut shared.service
+                && *workers - *pushing > 1
+            {
+                *workers -= 1;
+                return None;
             }
             shared = self.wait(shared);
         }
@@ -308,15 +324,17 @@ impl Receiver {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, generation: u64, action: impl FnOnce(&mut Shared)) {
+    fn finish<R>(&self, epoch: u64, id: u32, action: impl FnOnce(&mut Lane) -> R) -> Option<R> {
         let mut shared = lock(&self.shared);
-        if shared.is_served_by(generation) {
-            shared.service = Service::Running {
-                generation,
-                pushing: None,
-            };
+        if !shared.is_in(epoch) {
+            return None;
         }
-        action(&mut shared);
+        if let Service::Running { pushing, .. } = &mut shared.service {
+            *pushing -= 1;
+        }
+        let lane = shared.lane(id)?;
+        lane.set_busy(None);
+        Some(action(lane))
     }
 }
 
@@ -325,14 +343,43 @@ impl Shared {
         self.lanes.iter_mut().find(|lane| lane.id() == id)
     }
 
-    fn is_served_by(&self, own: u64) -> bool {
-        matches!(self.service, Service::Running { generation, .. } if generation == own)
+    fn is_in(&self, own: u64) -> bool {
+        matches!(self.service, Service::Running { epoch, .. } if epoch == own)
+    }
+
+    /// Threads that are in no push; `None` when nobody is to send.
+    fn free(&self) -> Option<usize> {
+        match self.service {
+            Service::Stopped => None,
+            Service::Running {
+                workers, pushing, ..
+            } => Some(workers - pushing),
+        }
+    }
+
+    /// All threads have been in a push for so long that it hangs.
+    fn is_stalled(&self) -> bool {
+        let mut since = self.lanes.iter().filter_map(Lane::busy_since);
+        self.free() == Some(0) && since.all(|since| since.elapsed() > PATIENCE)
+    }
+
+    /// Takes on the next piece of work. [`Receiver::finish`] has to follow.
+    fn claim(&mut self, group: gst::GroupId) -> Option<(u32, Work)> {
+        let (id, work) = self.work(group)?;
+        if let Some(lane) = self.lane(id) {
+            lane.set_busy(Some(Instant::now()));
+        }
+        if let Service::Running { pushing, .. } = &mut self.service {
+            *pushing += 1;
+        }
+        Some((id, work))
     }
 
     /// Announcements first, then packets in the order in which they came, then ends.
     fn work(&mut self, group: gst::GroupId) -> Option<(u32, Work)> {
         for lane in &mut self.lanes {
-            if lane.is_ready()
+            if !lane.is_busy()
+                && lane.is_ready()
                 && let Some(announcement) = lane.announce(group)
             {
                 return Some((lane.id(), Work::Tell(announcement)));
@@ -357,7 +404,7 @@ impl Shared {
         }
         self.lanes
             .iter_mut()
-            .filter(|lane| lane.is_ready())
+            .filter(|lane| !lane.is_busy() && lane.is_ready())
             .find_map(|lane| Some((lane.id(), Work::Tell(lane.finish(group)?))))
     }
 }

@@ -366,7 +366,7 @@ mod tests {
                         prop_assert_eq!(ticks, step.ticks);
                     } else {
                         prop_assert_eq!(numbers, 1);
-                        prop_assert!(ticks >= 1 && ticks < 1 << 31);
+                        prop_assert!((1..1 << 31).contains(&ticks));
                     }
                 }
                 last = Some((step.sink, out));

@@ -35,6 +35,8 @@ pub(super) struct Switchboard {
     estimates: BTreeMap<String, u32>,
     running: bool,
     next_id: u32,
+    next_sink: u32,
+    next_src: u32,
 }
 
 /// What a change entails outside the lock.
@@ -51,6 +53,16 @@ impl Switchboard {
     pub(super) fn next_id(&mut self) -> u32 {
         self.next_id += 1;
         self.next_id
+    }
+
+    /// The number for the name of the next pad: never given twice, so that two who ask at once get two.
+    pub(super) fn next_number(&mut self, direction: gst::PadDirection) -> u32 {
+        let next = match direction {
+            gst::PadDirection::Sink => &mut self.next_sink,
+            _ => &mut self.next_src,
+        };
+        *next += 1;
+        *next - 1
     }
 
     pub(super) fn add_sink(&mut self, id: u32, pad: &MixerSinkPad) {
@@ -91,8 +103,7 @@ impl Switchboard {
         let Some(route) = self.routes.get(&id) else {
             return;
         };
-        let imp = route.pad.imp();
-        let (name, promised) = (imp.receiver(), imp.promised());
+        let name = route.pad.imp().receiver();
         let old = Arc::clone(&route.receiver);
         if old.name() != name {
             let new = self.receiver(&name, mixer);
@@ -106,9 +117,6 @@ impl Switchboard {
                 route.receiver = new;
             }
             self.forget_if_empty(&old);
-        }
-        if let Some(route) = self.routes.get(&id) {
-            route.receiver.with(id, |lane| lane.set_promised(promised));
         }
     }
 
@@ -243,6 +251,9 @@ impl Switchboard {
             .filter(|(src, sink)| before.get(src) != Some(sink));
         let new = new.filter_map(|(src, sink)| {
             let pad = self.sinks.get(sink)?;
+            if !pad.imp().wants_asking() {
+                return None;
+            }
             let ready = self.routes.get(src)?.receiver.with(*src, |lane| {
                 let ready = lane.is_ready();
                 if ready {
@@ -250,7 +261,7 @@ impl Switchboard {
                 }
                 ready
             })?;
-            (ready && pad.imp().kind() == Some(Kind::Video)).then(|| pad.clone())
+            ready.then(|| pad.clone())
         });
         new.collect()
     }

@@ -18,6 +18,8 @@ pub(super) enum FileError {
     Folder(PathBuf, io::Error),
     Create(PathBuf, io::Error),
     Write(PathBuf, io::Error),
+    /// The stream of this pad became one of another kind.
+    Kind(&'static str),
 }
 
 impl FileError {
@@ -28,13 +30,14 @@ impl FileError {
             FileError::Folder(..) => "folder",
             FileError::Create(..) => "create",
             FileError::Write(..) => "write",
+            FileError::Kind(_) => "kind",
         }
     }
 
     /// The file or folder that it is about.
     pub(super) fn path(&self) -> &Path {
         match self {
-            FileError::Prefix(_) => Path::new(""),
+            FileError::Prefix(_) | FileError::Kind(_) => Path::new(""),
             FileError::Folder(path, _) | FileError::Create(path, _) | FileError::Write(path, _) => {
                 path
             }
@@ -50,6 +53,12 @@ impl std::fmt::Display for FileError {
             FileError::Folder(_, error) => write!(f, "the folder {path} cannot be made: {error}"),
             FileError::Create(_, error) => write!(f, "the file {path} cannot be made: {error}"),
             FileError::Write(_, error) => write!(f, "the file {path} cannot be written: {error}"),
+            FileError::Kind(pad) => {
+                write!(
+                    f,
+                    "{pad} changed to a stream of another kind, which is not recorded"
+                )
+            }
         }
     }
 }

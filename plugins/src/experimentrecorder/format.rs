@@ -43,8 +43,13 @@ impl Format {
         match structure.name().as_str() {
             "audio/x-opus" => {
                 let channels = number("channels").and_then(|n| u8::try_from(n).ok());
+                // More than two channels need a mapping table that our headers do not have.
+                let mapped = number("channel-mapping-family").is_some_and(|family| family != 0);
+                if mapped || channels.is_some_and(|n| n > 2) {
+                    return None;
+                }
                 Some(Format::Opus {
-                    channels: channels.filter(|n| (1..=2).contains(n)),
+                    channels: channels.filter(|n| *n > 0),
                 })
             }
             "video/x-vp8" => Some(Format::Vp8 { size }),
@@ -85,8 +90,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// From here on the stream looks like this.
     pub(super) fn set_format(&mut self, format: Option<Format>) {
         self.format = format;
+    }
+
+    /// Whether what was recorded so far and `format` can be in one track.
+    pub(super) fn goes_with(&self, format: Option<&Format>) -> bool {
+        match (&self.format, format) {
+            (Some(own), Some(other)) => {
+                std::mem::discriminant(own) == std::mem::discriminant(other)
+            }
+            _ => true,
+        }
     }
 
     /// Makes a unit ready. `None`: it cannot be decoded.
@@ -196,6 +212,7 @@ mod tests {
             ),
             ("video/x-h264,stream-format=avc", None),
             ("video/x-h264", None),
+            ("audio/x-opus,channels=6,channel-mapping-family=1", None),
             ("video/x-vp9", None),
         ];
         for (caps, format) in table {

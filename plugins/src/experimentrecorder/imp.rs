@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_video::UpstreamForceKeyUnitEvent;
 
 use super::Layout;
 use super::format::Format;
 use super::inbox::{End, Inbox, Input, Put, Unit};
 use super::naming::{Kind, Side, Slot};
 use super::report;
-use super::writer::{Effect, Plan, Writer};
+use super::thread::{WriterThread, post};
+use super::writer::{Plan, Writer};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "experimentrecorder",
         gst::DebugColorFlags::empty(),
@@ -28,9 +27,6 @@ const DEFAULT_FOLDER: &str = ".";
 const DEFAULT_PREFIX: &str = "recording";
 /// A minute and more of the four tracks of one participant at 8 Mbit/s.
 const DEFAULT_MAX_BYTES: u64 = 64 << 20;
-
-/// Nothing came for so long: what is held back goes to the disk.
-const IDLE: Duration = Duration::from_millis(500);
 
 /// A state change waits so long for a disk that hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -60,8 +56,7 @@ impl Default for Settings {
 enum State {
     #[default]
     Stopped,
-    /// The writer thread runs.
-    Running(thread::JoinHandle<()>),
+    Running(WriterThread),
 }
 
 // Lock order: `settings`, `state` and the lock inside `inbox` are never held together, and none is
@@ -74,12 +69,16 @@ pub struct ExperimentRecorder {
         get, set, type = Layout, member = layout, mutable_ready, builder(Layout::default()))]
     /// Folder of the files, made when it is missing.
     #[property(name = "folder", nick = "Folder",
-        blurb = "Folder of the files, made when it is missing",
-        get, set, type = String, member = folder, default = DEFAULT_FOLDER, mutable_ready)]
+        blurb = "Folder of the files, made when it is missing; changes have no effect once \
+                 something is recorded",
+        get, set = Self::set_folder, type = String, member = folder, default = DEFAULT_FOLDER,
+        mutable_playing)]
     /// What file names begin with.
     #[property(name = "prefix", nick = "Prefix",
-        blurb = "What file names begin with, without a slash: <prefix>-<what>.<ext>",
-        get, set, type = String, member = prefix, default = DEFAULT_PREFIX, mutable_ready)]
+        blurb = "What file names begin with, without a slash: <prefix>-<what>.<ext>; changes \
+                 have no effect once something is recorded",
+        get, set = Self::set_prefix, type = String, member = prefix, default = DEFAULT_PREFIX,
+        mutable_playing)]
     /// Running time that is zero in every file, in nanoseconds.
     #[property(name = "origin", nick = "Origin",
         blurb = "Running time that is zero in every file, in nanoseconds; nothing older is \
@@ -118,8 +117,9 @@ impl ObjectImpl for ExperimentRecorder {
             let stats = glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
                 .blurb(
-                    "For each pad: units received, written, gated (before the origin, without \
-                     keyframe, not decodable), dropped (queue full), and bytes written",
+                    "For each pad: units received, written, outside (before the origin, after the \
+                     end), gated (without a keyframe, not decodable), dropped (queue full), and \
+                     bytes written",
                 )
                 .read_only()
                 .build();
@@ -327,13 +327,9 @@ impl ExperimentRecorder {
                 self.inbox.tell(Input::Pad(slot));
             }
         }
-        let inbox = self.inbox.clone();
-        let weak = self.obj().downgrade();
         let writer = Writer::new(plan, known(origin));
-        let thread = thread::Builder::new()
-            .name("experimentrec".into())
-            .spawn(move || run(writer, &inbox, &weak))
-            .map_err(|error| {
+        let thread =
+            WriterThread::spawn(writer, self.inbox.clone(), &self.obj()).map_err(|error| {
                 gst::error!(CAT, imp = self, "no thread for the recorder: {error}");
                 self.inbox.close();
                 gst::StateChangeError
@@ -349,15 +345,9 @@ impl ExperimentRecorder {
             return;
         };
         self.inbox.tell(Input::Stop);
-        let limit = Instant::now() + STOP_LIMIT;
-        while !thread.is_finished() && Instant::now() < limit {
-            thread::sleep(Duration::from_millis(2));
-        }
-        if thread.is_finished() {
-            thread.join().ok();
-            gst::info!(CAT, imp = self, "stopped");
-        } else {
-            gst::error!(CAT, imp = self, "the disk hangs: a thread is left behind");
+        match thread.wait(STOP_LIMIT) {
+            Ok(()) => gst::info!(CAT, imp = self, "stopped"),
+            Err(left) => gst::error!(CAT, imp = self, "{left}"),
         }
     }
 
@@ -365,6 +355,16 @@ impl ExperimentRecorder {
         if !self.inbox.tell(Input::Finish) {
             gst::debug!(CAT, imp = self, "nothing to finish");
         }
+    }
+
+    fn set_folder(&self, folder: String) {
+        self.settings().folder.clone_from(&folder);
+        self.inbox.tell(Input::Folder(folder.into()));
+    }
+
+    fn set_prefix(&self, prefix: String) {
+        self.settings().prefix.clone_from(&prefix);
+        self.inbox.tell(Input::Prefix(prefix));
     }
 
     fn set_origin(&self, origin: u64) {
@@ -380,6 +380,7 @@ impl ExperimentRecorder {
             let pad = gst::Structure::builder(slot.pad_name())
                 .field("received", tally.received)
                 .field("written", tally.written)
+                .field("outside", tally.outside)
                 .field("gated", tally.gated)
                 .field("dropped", tally.dropped)
                 .field("bytes", tally.bytes)
@@ -414,9 +415,18 @@ impl ExperimentRecorder {
         };
         // Only what came over a network has lost something where it says DISCONT; an encoder here
         // says so after any hiccup of its input, and its pictures are whole.
-        let lost = slot.side == Side::Dry && buffer.flags().contains(gst::BufferFlags::DISCONT);
+        let discont = slot.side == Side::Dry && buffer.flags().contains(gst::BufferFlags::DISCONT);
         let limit = self.settings().max_bytes;
-        match self.inbox.put(slot, Unit { time, lost, buffer }, limit) {
+        match self.inbox.put(
+            slot,
+            Unit {
+                time,
+                discont,
+                dropped: 0,
+                buffer,
+            },
+            limit,
+        ) {
             Put::Stored | Put::Discarded | Put::Dropped { first: false } => {}
             Put::Dropped { first: true } => {
                 gst::warning!(CAT, obj = pad, "the queue is full, media are dropped");
@@ -479,72 +489,5 @@ fn caps(kind: Kind) -> gst::Caps {
             )
             .structure(gst::Structure::new_empty("video/x-vp8"))
             .build(),
-    }
-}
-
-fn post(recorder: &super::ExperimentRecorder, structure: gst::Structure) {
-    let message = gst::message::Element::builder(structure)
-        .src(recorder)
-        .build();
-    // Without a bus nobody wants to know.
-    recorder.post_message(message).ok();
-}
-
-/// The writer thread.
-fn run(mut writer: Writer, inbox: &Inbox, weak: &glib::WeakRef<super::ExperimentRecorder>) {
-    let mut busy = Instant::now();
-    loop {
-        let items = inbox.take();
-        let mut stopping = false;
-        if items.is_empty() && busy.elapsed() >= IDLE {
-            busy = Instant::now();
-            act(writer.idle(), weak);
-        } else if !items.is_empty() {
-            busy = Instant::now();
-        }
-        for item in items {
-            stopping |= matches!(item, Input::Stop);
-            let cost = item.cost();
-            let effects = writer.handle(item);
-            inbox.done(cost, &writer.tallies());
-            act(effects, weak);
-        }
-        if stopping {
-            inbox.close();
-            return;
-        }
-    }
-}
-
-fn act(effects: Vec<Effect>, weak: &glib::WeakRef<super::ExperimentRecorder>) {
-    let Some(recorder) = weak.upgrade() else {
-        return;
-    };
-    for effect in effects {
-        match effect {
-            Effect::Post(structure) => {
-                gst::info!(CAT, obj = recorder, "{structure}");
-                post(&recorder, structure);
-            }
-            Effect::AskKeyframe(slot) => {
-                gst::debug!(
-                    CAT,
-                    obj = recorder,
-                    "asking for a keyframe on {}",
-                    slot.pad_name()
-                );
-                let event = UpstreamForceKeyUnitEvent::builder()
-                    .all_headers(true)
-                    .build();
-                if let Some(pad) = recorder.static_pad(slot.pad_name()) {
-                    pad.push_event(event);
-                }
-            }
-            Effect::EndOfStream => {
-                recorder
-                    .post_message(gst::message::Eos::builder().src(&recorder).build())
-                    .ok();
-            }
-        }
     }
 }

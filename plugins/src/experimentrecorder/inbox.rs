@@ -6,6 +6,7 @@
 //! comes in is dropped, counted, and the next unit that goes in is marked as following a loss.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ pub(super) enum Input {
     End { slot: Slot, why: End },
     /// The origin in running time; `None`: the first unit.
     Origin(Option<u64>),
+    /// Where files go.
+    Folder(PathBuf),
+    /// What their names begin with.
+    Prefix(String),
     /// Close all files.
     Finish,
     /// Close all files; the thread ends.
@@ -54,8 +59,10 @@ pub(super) enum End {
 pub(super) struct Unit {
     /// Running time in nanoseconds.
     pub(super) time: u64,
-    /// Something is missing before it.
-    pub(super) lost: bool,
+    /// The stream says that something is missing before it.
+    pub(super) discont: bool,
+    /// So many units before it were dropped by the queue.
+    pub(super) dropped: u64,
     pub(super) buffer: gst::Buffer,
 }
 
@@ -64,8 +71,13 @@ pub(super) struct Unit {
 pub(super) struct Tally {
     pub(super) received: u64,
     pub(super) written: u64,
+    /// Before the origin or after the end.
+    pub(super) outside: u64,
+    /// Without a keyframe before it, or not decodable.
     pub(super) gated: u64,
+    /// The queue was full.
     pub(super) dropped: u64,
+    /// Bytes of what was written.
     pub(super) bytes: u64,
 }
 
@@ -93,7 +105,7 @@ struct Content {
     items: VecDeque<Input>,
     bytes: u64,
     tallies: [Tally; 4],
-    losing: [bool; 4],
+    losing: [u64; 4],
 }
 
 /// The queue.
@@ -110,7 +122,7 @@ impl Inbox {
             items: VecDeque::new(),
             bytes: 0,
             tallies: [Tally::default(); 4],
-            losing: [false; 4],
+            losing: [0; 4],
         };
         Self {
             content: Mutex::new(content),
@@ -129,7 +141,7 @@ impl Inbox {
         content.items.clear();
         content.bytes = 0;
         content.tallies = [Tally::default(); 4];
-        content.losing = [false; 4];
+        content.losing = [0; 4];
     }
 
     /// Nothing is taken in any more.
@@ -163,10 +175,12 @@ impl Inbox {
         let size = unit.buffer.size() as u64 + OVERHEAD;
         if content.bytes + size > limit {
             content.tallies[index].dropped += 1;
-            let first = !std::mem::replace(&mut content.losing[index], true);
-            return Put::Dropped { first };
+            content.losing[index] += 1;
+            return Put::Dropped {
+                first: content.losing[index] == 1,
+            };
         }
-        unit.lost |= std::mem::take(&mut content.losing[index]);
+        unit.dropped = std::mem::take(&mut content.losing[index]);
         content.bytes += size;
         content.items.push_back(Input::Media { slot, unit });
         let many = content.items.len() == MANY;
@@ -195,6 +209,7 @@ impl Inbox {
         content.bytes = content.bytes.saturating_sub(bytes);
         for (own, new) in content.tallies.iter_mut().zip(tallies) {
             own.written = new.written;
+            own.outside = new.outside;
             own.gated = new.gated;
             own.bytes = new.bytes;
         }
@@ -222,7 +237,8 @@ mod tests {
     fn unit(size: usize) -> Unit {
         Unit {
             time: 0,
-            lost: false,
+            discont: false,
+            dropped: 0,
             buffer: gst::Buffer::from_mut_slice(vec![0; size]),
         }
     }
@@ -244,14 +260,14 @@ mod tests {
         );
         assert_eq!(inbox.put(slot, unit(100), limit), Put::Stored);
         let items = inbox.take();
-        let lost: Vec<bool> = items
+        let dropped: Vec<u64> = items
             .iter()
             .filter_map(|item| match item {
-                Input::Media { unit, .. } => Some(unit.lost),
+                Input::Media { unit, .. } => Some(unit.dropped),
                 _ => None,
             })
             .collect();
-        assert_eq!(lost, [false, true]);
+        assert_eq!(dropped, [0, 2]);
         assert_eq!(
             inbox.put(slot, unit(100), limit),
             Put::Dropped { first: true }

@@ -16,7 +16,7 @@
 //!   A full queue (`max-bytes`), a full disk or a missing folder costs the recording its media, not
 //!   upstream a packet: pads always return OK. No file waits for a silent track: holes in the sound
 //!   are filled with silent packets, so that sample n is the one at n / 48000 s; pictures pause. A
-//!   picture that comes more than 1 s after the sound of its file gets a file of its own
+//!   picture that comes more than 1 s (on the wall) after the sound of its file gets a file of its own
 //!   (`video-dry`, `video-wet`), since the tracks of a file are fixed when it is opened.
 //! - **A crash** leaves every file readable up to its last second: what is due is written every
 //!   0.5 s, in pieces that need nothing that follows them.
@@ -26,9 +26,9 @@
 //!
 //! | element message | fields |
 //! |---|---|
-//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
 //! | `experimentrecorder-finished` | `files` |
-//! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`), `path`, `message` |
+//! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`, `kind`, `internal`), `path`, `message` |
 //! | `experimentrecorder-overflow` | `pad`, `running-time`: dropping begins; `stats` tells how much |
 //!
 //! ```text
@@ -53,10 +53,12 @@ mod imp;
 mod inbox;
 mod mkv;
 mod mp4;
+mod mp4_boxes;
 mod naming;
 mod ogg;
 mod opus;
 mod report;
+mod thread;
 mod timeline;
 mod writer;
 

@@ -14,6 +14,7 @@ pub(super) struct TrackReport {
     pub(super) kind: Kind,
     pub(super) codec: &'static str,
     pub(super) gated: u64,
+    pub(super) dropped: u64,
     pub(super) summary: Summary,
 }
 
@@ -63,6 +64,7 @@ fn track(track: &TrackReport) -> gst::Structure {
         kind,
         codec,
         gated,
+        dropped,
         summary,
     } = track;
     let gap = |gap: &Gap| {
@@ -77,6 +79,7 @@ fn track(track: &TrackReport) -> gst::Structure {
         .field("first", summary.first.unwrap_or(0))
         .field("last", summary.last)
         .field("gated", *gated)
+        .field("dropped", *dropped)
         .field("jumps", summary.jumps)
         .field("gap-count", summary.gap_count)
         .field("gaps", gst::Array::new(summary.gaps.iter().map(gap)));
@@ -103,6 +106,18 @@ pub(super) fn error(error: &FileError) -> gst::Structure {
         .field("code", error.code())
         .field("path", error.path().to_string_lossy().as_ref())
         .field("message", error.to_string())
+        .build()
+}
+
+/// `experimentrecorder-error` when the writer itself died.
+pub(super) fn died() -> gst::Structure {
+    gst::Structure::builder("experimentrecorder-error")
+        .field("code", "internal")
+        .field("path", "")
+        .field(
+            "message",
+            "the recorder stopped because of a fault of its own",
+        )
         .build()
 }
 

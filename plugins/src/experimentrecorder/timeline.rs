@@ -30,6 +30,9 @@ const ASK_AGAIN: u64 = 1_000_000_000;
 /// The least distance of two units whose own times do not rise, one unit of the coarsest format.
 const LEAST_STEP: u64 = 1_000_000;
 
+/// A hole longer than that, an hour, is left open: no conversation pauses so long, a clock jumped.
+const LONGEST_FILL: u64 = 3_600_000_000_000;
+
 /// A track keeps so many gaps; more are only counted.
 const MOST_GAPS: usize = 1_000;
 
@@ -118,18 +121,22 @@ impl Timeline {
     }
 
     /// Decides about a picture. `lost`: something is missing before it. `duration`: a guess.
-    pub(super) fn video(&mut self, at: u64, duration: u64, key: bool, lost: bool) -> Verdict {
+    /// `now`: a time that goes on even while the origin is not known.
+    pub(super) fn video(
+        &mut self,
+        now: u64,
+        at: u64,
+        duration: u64,
+        key: bool,
+        lost: bool,
+    ) -> Verdict {
         if key {
             self.picture = Picture::Flows;
         } else if lost && self.picture == Picture::Flows {
             self.picture = Picture::NeedsKey { asked: None };
         }
-        if let Picture::NeedsKey { asked } = &mut self.picture {
-            let ask = asked.is_none_or(|asked| at >= asked.saturating_add(ASK_AGAIN));
-            if ask {
-                *asked = Some(at);
-            }
-            return Verdict::Gated { ask };
+        if self.picture != Picture::Flows {
+            return self.no_picture(now);
         }
         let at = self.summary.rising(at, self.last_at);
         let from = self.last_at.map_or(0, |_| self.summary.last.min(at));
@@ -144,6 +151,18 @@ impl Timeline {
         Verdict::Write { at, silence: None }
     }
 
+    /// Something without a picture that can be shown: whether to ask for a keyframe.
+    pub(super) fn no_picture(&mut self, now: u64) -> Verdict {
+        let Picture::NeedsKey { asked } = &mut self.picture else {
+            return Verdict::Gated { ask: false };
+        };
+        let ask = asked.is_none_or(|asked| now >= asked.saturating_add(ASK_AGAIN));
+        if ask {
+            *asked = Some(now);
+        }
+        Verdict::Gated { ask }
+    }
+
     /// Decides about a packet of sound.
     pub(super) fn audio(&mut self, at: u64, duration: u64) -> Verdict {
         let tolerance = if self.last_at.is_some() {
@@ -153,9 +172,13 @@ impl Timeline {
         };
         let at = self.summary.rising(at, self.last_at);
         let end = self.summary.last;
-        let silence = (at >= end.saturating_add(tolerance)).then_some(Gap { from: end, to: at });
+        let hole = (at >= end.saturating_add(tolerance)).then_some(Gap { from: end, to: at });
+        let silence = hole.filter(|gap| gap.to - gap.from <= LONGEST_FILL);
+        if let Some(gap) = hole {
+            self.summary.gap(gap);
+        }
         if let Some(gap) = silence {
-            self.fill(gap);
+            self.summary.filled += gap.to - gap.from;
         }
         self.written(at, duration);
         self.summary.length += duration;
@@ -168,17 +191,13 @@ impl Timeline {
             from: self.summary.last,
             to: end,
         };
-        if end < gap.from.saturating_add(least) {
+        if end < gap.from.saturating_add(least) || end - gap.from > LONGEST_FILL {
             return None;
         }
-        self.fill(gap);
+        self.summary.gap(gap);
+        self.summary.filled += end - gap.from;
         self.summary.last = end;
         Some(gap)
-    }
-
-    fn fill(&mut self, gap: Gap) {
-        self.summary.gap(gap);
-        self.summary.filled += gap.to - gap.from;
     }
 
     fn written(&mut self, at: u64, duration: u64) {
@@ -216,7 +235,11 @@ mod tests {
             (1930, false, false, WRITE(1930)),
         ];
         for (at, key, lost, verdict) in table {
-            assert_eq!(track.video(at * MS, 30 * MS, key, lost), verdict, "{at}");
+            assert_eq!(
+                track.video(at * MS, at * MS, 30 * MS, key, lost),
+                verdict,
+                "{at}"
+            );
         }
         let summary = track.summary();
         assert_eq!((summary.first, summary.last), (Some(1040 * MS), 1960 * MS));
@@ -272,9 +295,18 @@ mod tests {
     fn times_always_rise() {
         let mut track = Timeline::new();
         for (at, written) in [(0, 0), (20, 20), (15, 21), (21, 22), (60, 60)] {
-            assert_eq!(track.video(at * MS, MS, true, false), WRITE(written));
+            assert_eq!(track.video(0, at * MS, MS, true, false), WRITE(written));
         }
         assert_eq!(track.summary().jumps, 2);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_by_hours_fills_no_disk() {
+        let mut track = Timeline::new();
+        track.audio(0, 20 * MS);
+        assert_eq!(track.audio(4000 * 1000 * MS, 20 * MS), WRITE(4000 * 1000));
+        assert_eq!((track.summary().filled, track.summary().gap_count), (0, 1));
+        assert_eq!(track.silent_until(9000 * 1000 * MS, MS), None);
     }
 
     #[test]

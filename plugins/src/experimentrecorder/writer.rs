@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! From what comes in at the pads to files: when a file is opened, with which tracks, and when it
-//! is finished. Runs on the writer thread alone; knows no element and no clock.
+//! is finished. Runs on the writer thread alone; knows no element and no clock: `now` is the time since it began.
 //!
 //! | file | input | then |
 //! |---|---|---|
@@ -13,19 +13,21 @@
 //! | any | error | the file takes nothing more, one error is posted |
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::container::{Codec, Sample};
 use super::file::{File, FileError};
-use super::format::{Ready, Stream};
+use super::format::{Format, Ready, Stream};
 use super::inbox::{End, Input, Tally, Unit};
 use super::naming::{Kind, Slot, What};
 use super::report::{self, TrackReport};
 use super::timeline::{Gap, Timeline, Verdict};
 use super::{Layout, opus};
 
-/// A file waits so long for the first unit of each of its tracks, in nanoseconds: all senders were
-/// asked for a keyframe, and what waits in memory would be lost in a crash.
-const PATIENCE: u64 = 1_000_000_000;
+/// A file waits so long for the first unit of each of its tracks: all senders were asked for a
+/// keyframe, and what waits in memory would be lost in a crash. It is time on the wall: where
+/// nothing is live, the sound can be ahead of the picture by any running time.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sound that ends so much before the picture of its file gets silence up to the end.
 const SILENT_END: u64 = 1_000_000_000;
@@ -87,7 +89,7 @@ enum GroupState {
     Pending {
         members: Vec<Slot>,
         backlog: Vec<(Slot, Entry)>,
-        since: u64,
+        since: Duration,
     },
     Open(File),
     /// It could not be made.
@@ -122,7 +124,7 @@ pub(super) struct Writer {
     phase: Phase,
     tracks: [Track; 4],
     groups: Vec<Group>,
-    newest: u64,
+    now: Duration,
     closed_files: u32,
     effects: Vec<Effect>,
 }
@@ -140,19 +142,18 @@ impl Writer {
                 tally: Tally::default(),
             }),
             groups: Vec::new(),
-            newest: 0,
+            now: Duration::ZERO,
             closed_files: 0,
             effects: Vec::new(),
         }
     }
 
     /// Takes one input; what is to be done about it.
-    pub(super) fn handle(&mut self, input: Input) -> Vec<Effect> {
+    pub(super) fn handle(&mut self, input: Input, now: Duration) -> Vec<Effect> {
+        self.now = now;
         match input {
             Input::Pad(slot) => self.tracks[slot.index()].presence = Presence::Live,
-            Input::Format(slot, format) => {
-                self.tracks[slot.index()].stream.set_format(format);
-            }
+            Input::Format(slot, format) => self.format(slot, format),
             Input::Media { slot, unit } => self.media(slot, &unit),
             Input::End { slot, why } => self.end(slot, why),
             Input::Origin(origin) => {
@@ -160,15 +161,27 @@ impl Writer {
                     *own = origin;
                 }
             }
+            // An open file keeps its place, and those that follow it stay beside it.
+            Input::Folder(folder) if self.waits() => self.plan.folder = folder,
+            Input::Prefix(prefix) if self.waits() => self.plan.prefix = prefix,
+            Input::Folder(_) | Input::Prefix(_) => {}
             Input::Finish | Input::Stop => self.finish(),
         }
         std::mem::take(&mut self.effects)
     }
 
+    /// Whether nothing is recorded yet.
+    fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
+    }
+
     /// Nothing came for a while: what is held back goes to the disk.
-    pub(super) fn idle(&mut self) -> Vec<Effect> {
+    pub(super) fn idle(&mut self, now: Duration) -> Vec<Effect> {
+        self.now = now;
         for index in 0..self.groups.len() {
-            self.open(index);
+            if self.is_due(&self.groups[index]) {
+                self.open(index);
+            }
             if let GroupState::Open(file) = &mut self.groups[index].state
                 && let Err(error) = file.flush()
             {
@@ -182,51 +195,61 @@ impl Writer {
         [0, 1, 2, 3].map(|index| self.tracks[index].tally)
     }
 
-    fn media(&mut self, slot: Slot, unit: &Unit) {
-        let index = slot.index();
-        match self.gate(slot, unit) {
-            Some(entry) => {
-                let tally = &mut self.tracks[index].tally;
-                tally.written += 1;
-                tally.bytes += entry.ready.data.len() as u64;
-                self.newest = self.newest.max(entry.at);
-                self.deliver(slot, entry);
-            }
-            None => self.tracks[index].tally.gated += 1,
+    /// A track keeps its codec: the header of its file names it.
+    fn format(&mut self, slot: Slot, format: Option<Format>) {
+        let track = &mut self.tracks[slot.index()];
+        if track.tally.written == 0 || track.stream.goes_with(format.as_ref()) {
+            track.stream.set_format(format);
+        } else {
+            track.stream.set_format(None);
+            self.failed(&FileError::Kind(slot.pad_name()));
         }
     }
 
-    /// Decides whether a unit is recorded, and fixes the origin by the first one.
-    fn gate(&mut self, slot: Slot, unit: &Unit) -> Option<Entry> {
+    fn media(&mut self, slot: Slot, unit: &Unit) {
+        let track = &mut self.tracks[slot.index()];
+        track.tally.dropped += unit.dropped;
         let origin = match self.phase {
-            Phase::Waiting { origin: None } => unit.time,
-            Phase::Waiting {
-                origin: Some(origin),
-            }
-            | Phase::Recording { origin } => origin,
-            Phase::Over => return None,
+            Phase::Waiting { origin: None } => Some(unit.time),
+            Phase::Waiting { origin } => origin,
+            Phase::Recording { origin } => Some(origin),
+            Phase::Over => None,
         };
-        let at = unit.time.checked_sub(origin)?;
+        let Some((origin, at)) = origin.and_then(|o| Some((o, unit.time.checked_sub(o)?))) else {
+            track.tally.outside += 1;
+            return;
+        };
+        let Some(entry) = self.gate(slot, unit, at) else {
+            self.tracks[slot.index()].tally.gated += 1;
+            return;
+        };
+        self.phase = Phase::Recording { origin };
+        let tally = &mut self.tracks[slot.index()].tally;
+        tally.written += 1;
+        tally.bytes += entry.ready.data.len() as u64;
+        self.deliver(slot, entry);
+    }
+
+    /// Decides whether a unit of the time `at` is recorded.
+    fn gate(&mut self, slot: Slot, unit: &Unit, at: u64) -> Option<Entry> {
         let track = &mut self.tracks[slot.index()];
         let data = unit.buffer.map_readable().ok()?;
+        let lost = unit.discont || unit.dropped > 0;
         let duration = unit.buffer.duration().map(gst::ClockTime::nseconds);
         let verdict = match (slot.kind, track.stream.unit(&data, duration)) {
             (Kind::Audio, None) => return None,
             (Kind::Audio, Some(ready)) => (track.timeline.audio(at, ready.duration), Some(ready)),
-            // A picture that cannot be decoded is a loss for those that follow.
-            (Kind::Video, None) => (track.timeline.video(at, 0, false, true), None),
-            (Kind::Video, Some(ready)) => (
-                track
-                    .timeline
-                    .video(at, ready.duration, ready.key, unit.lost),
-                Some(ready),
-            ),
+            (Kind::Video, None) => (track.timeline.no_picture(unit.time), None),
+            (Kind::Video, Some(ready)) => {
+                let Ready { duration, key, .. } = ready;
+                (
+                    track.timeline.video(unit.time, at, duration, key, lost),
+                    Some(ready),
+                )
+            }
         };
         match verdict {
-            (Verdict::Write { at, silence }, Some(ready)) => {
-                self.phase = Phase::Recording { origin };
-                Some(Entry { silence, at, ready })
-            }
+            (Verdict::Write { at, silence }, Some(ready)) => Some(Entry { silence, at, ready }),
             (Verdict::Gated { ask: true }, _) => {
                 self.effects.push(Effect::AskKeyframe(slot));
                 None
@@ -237,7 +260,7 @@ impl Writer {
 
     fn deliver(&mut self, slot: Slot, entry: Entry) {
         let owner = self.groups.iter().position(|group| group.owns(slot));
-        let index = owner.unwrap_or_else(|| self.plan_file(slot, entry.at));
+        let index = owner.unwrap_or_else(|| self.plan_file(slot));
         match &mut self.groups[index].state {
             GroupState::Pending { backlog, .. } => backlog.push((slot, entry)),
             GroupState::Open(_) => self.write(index, slot, &entry),
@@ -251,7 +274,8 @@ impl Writer {
     }
 
     /// Begins the file that `slot` belongs to; one of its own when it comes too late for that.
-    fn plan_file(&mut self, slot: Slot, since: u64) -> usize {
+    fn plan_file(&mut self, slot: Slot) -> usize {
+        let since = self.now;
         let what = What::of(self.plan.layout, slot);
         let late = self.groups.iter().any(|group| group.what == what);
         let what = if late { What::Single(slot) } else { what };
@@ -282,7 +306,7 @@ impl Writer {
             self.tracks[slot.index()].presence != Presence::Live
                 || backlog.iter().any(|(own, _)| own == slot)
         };
-        self.newest >= since.saturating_add(PATIENCE) || members.iter().all(delivered)
+        self.now >= *since + PATIENCE || members.iter().all(delivered)
     }
 
     /// Opens a pending file, whatever is missing. Sound that was promised becomes a track even if
@@ -414,6 +438,7 @@ impl Writer {
                     kind: slot.kind,
                     codec: codec.word(),
                     gated: track.tally.gated,
+                    dropped: track.tally.dropped,
                     summary: track.timeline.summary().clone(),
                 }
             })

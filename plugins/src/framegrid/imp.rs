@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
-use super::caps;
 use super::grid::{FASTEST, Nanoseconds};
 use super::stream::{Output, Stream, stamp};
 use super::timer::Timer;
@@ -10,7 +9,7 @@ use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "framegrid",
         gst::DebugColorFlags::empty(),
@@ -25,10 +24,10 @@ const DEFAULT_CEILING: gst::ClockTime = gst::ClockTime::from_mseconds(150);
 const UNSET: u64 = u64::MAX;
 
 #[derive(Debug, Clone, Copy)]
-struct Settings {
+pub(super) struct Settings {
     /// Zero: to be negotiated.
-    framerate: gst::Fraction,
-    origin: Option<Nanoseconds>,
+    pub(super) framerate: gst::Fraction,
+    pub(super) origin: Option<Nanoseconds>,
     ceiling: Nanoseconds,
 }
 
@@ -44,7 +43,7 @@ impl Default for Settings {
 
 /// What the clock is to the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Liveness {
+pub(super) enum Liveness {
     /// Upstream has not been asked yet.
     Unknown,
     /// A slot can be missed by the clock.
@@ -54,16 +53,16 @@ enum Liveness {
 }
 
 #[derive(Debug)]
-struct State {
-    settings: Settings,
-    stream: Stream,
+pub(super) struct State {
+    pub(super) settings: Settings,
+    pub(super) stream: Stream,
     /// Incoming caps, for a negotiation anew.
-    incoming: Option<gst::Caps>,
-    liveness: Liveness,
+    pub(super) incoming: Option<gst::Caps>,
+    pub(super) liveness: Liveness,
     /// The clock counts only in PLAYING.
     playing: bool,
     /// Our own segment is out.
-    segment_sent: bool,
+    pub(super) segment_sent: bool,
 }
 
 impl Default for State {
@@ -91,8 +90,8 @@ struct Counters {
 // with what the timer sends and is the only one held across a push.
 #[derive(Debug)]
 pub struct FrameGrid {
-    sinkpad: gst::Pad,
-    srcpad: gst::Pad,
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
     state: Mutex<State>,
     timer: Mutex<Option<Timer>>,
     counters: Counters,
@@ -253,19 +252,20 @@ impl ElementImpl for FrameGrid {
             gst::StateChange::PlayingToPaused => self.set_playing(false),
             _ => (),
         }
-        let success = self.parent_change_state(transition)?;
+        let result = self.parent_change_state(transition);
         match transition {
+            gst::StateChange::ReadyToPaused if result.is_err() => self.stop(),
             gst::StateChange::PausedToPlaying => self.set_playing(true),
             // The pads are inactive: whatever the timer was pushing has returned.
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),
         }
-        Ok(success)
+        result
     }
 }
 
 impl FrameGrid {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -306,7 +306,7 @@ impl FrameGrid {
         self.restart_timer();
     }
 
-    fn restart_timer(&self) {
+    pub(super) fn restart_timer(&self) {
         if let Some(timer) = &*self.lock_timer() {
             timer.restart();
         }
@@ -323,7 +323,7 @@ impl FrameGrid {
         self.restart_timer();
     }
 
-    fn stats(&self) -> gst::Structure {
+    pub(super) fn stats(&self) -> gst::Structure {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         gst::Structure::builder("framegrid-stats")
             .field("in", read(&self.counters.taken))
@@ -334,7 +334,7 @@ impl FrameGrid {
     }
 
     /// The clock's running time, where the clock has a say: a live source, in PLAYING.
-    fn now(&self) -> Option<Nanoseconds> {
+    pub(super) fn now(&self) -> Option<Nanoseconds> {
         {
             let state = self.lock();
             if state.liveness != Liveness::Live || !state.playing {
@@ -402,7 +402,7 @@ impl FrameGrid {
     }
 
     /// Sends in order. The stream lock is held by the caller.
-    fn send(
+    pub(super) fn send(
         &self,
         outputs: impl IntoIterator<Item = Output>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -455,172 +455,5 @@ impl FrameGrid {
         } else {
             Liveness::NotLive
         };
-    }
-
-    fn renegotiate(&self) -> Result<(), gst::FlowError> {
-        let Some(incoming) = self.lock().incoming.clone() else {
-            return Ok(());
-        };
-        if self.negotiate(&incoming) {
-            return Ok(());
-        }
-        self.srcpad.mark_reconfigure();
-        if self.srcpad.pad_flags().contains(gst::PadFlags::FLUSHING) {
-            return Err(gst::FlowError::Flushing);
-        }
-        Err(gst::FlowError::NotNegotiated)
-    }
-
-    /// Decides on the rate. The caps go out now or, when a picture of other caps may have to be
-    /// repeated first, with the next frame.
-    fn negotiate(&self, incoming: &gst::Caps) -> bool {
-        let settings = self.lock().settings;
-        let any = caps::at_any_rate(incoming.clone());
-        let downstream = self.srcpad.peer_query_caps(Some(&any));
-        let Some((outgoing, rate)) = caps::outgoing(incoming, settings.framerate, &downstream)
-        else {
-            gst::warning!(CAT, imp = self, "{downstream} does not take {incoming}");
-            return false;
-        };
-        gst::info!(CAT, imp = self, "{incoming} becomes {outgoing}");
-        let now = {
-            let mut state = self.lock();
-            let origin = state.settings.origin;
-            state.incoming = Some(incoming.clone());
-            state.stream.set_caps(outgoing, rate, origin)
-        };
-        self.restart_timer();
-        now.is_none_or(|caps| self.srcpad.push_event(gst::event::Caps::new(&caps)))
-    }
-
-    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        use gst::EventView;
-        match event.view() {
-            EventView::Caps(caps) => {
-                self.srcpad.check_reconfigure();
-                return self.negotiate(&caps.caps_owned());
-            }
-            EventView::Segment(segment) => return self.take_segment(segment),
-            EventView::Gap(gap) => {
-                self.pass_gap(gap);
-                return true;
-            }
-            EventView::StreamStart(_) => {
-                let mut state = self.lock();
-                state.segment_sent = false;
-                state.liveness = Liveness::Unknown;
-            }
-            EventView::FlushStop(_) => {
-                let mut state = self.lock();
-                let origin = state.settings.origin;
-                state.stream.reset(origin);
-                state.segment_sent = false;
-            }
-            EventView::Eos(_) => {
-                let now = self.now();
-                let tail = self.lock().stream.end(now);
-                if let Err(err) = self.send(tail) {
-                    gst::debug!(CAT, imp = self, "Downstream refuses the tail: {err}");
-                }
-                gst::info!(CAT, imp = self, "At the end: {}", self.stats());
-            }
-            _ => (),
-        }
-        gst::Pad::event_default(pad, Some(&*self.obj()), event)
-    }
-
-    fn take_segment(&self, event: &gst::event::Segment) -> bool {
-        let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>() else {
-            gst::element_imp_error!(
-                self,
-                gst::StreamError::Format,
-                ("Frames can be placed by time only"),
-                ["segment in {:?}", event.segment().format()]
-            );
-            return false;
-        };
-        let sent = {
-            let mut state = self.lock();
-            state.stream.set_segment(segment.clone());
-            std::mem::replace(&mut state.segment_sent, true)
-        };
-        // What goes out is in running time already.
-        let ours = gst::FormattedSegment::<gst::ClockTime>::new();
-        sent || self.srcpad.push_event(
-            gst::event::Segment::builder(&ours)
-                .seqnum(event.seqnum())
-                .build(),
-        )
-    }
-
-    fn pass_gap(&self, event: &gst::event::Gap) {
-        let (start, length) = event.get();
-        let output = {
-            let mut state = self.lock();
-            length
-                .and_then(|length| state.stream.running_time(start + length))
-                .and_then(|end| state.stream.pass_gap(end))
-        };
-        if let Err(err) = self.send(output) {
-            gst::debug!(CAT, imp = self, "Downstream refuses the gap's slots: {err}");
-        }
-    }
-
-    fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
-        match event.view() {
-            gst::EventView::Qos(_) => true,
-            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
-        }
-    }
-
-    fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(query) => {
-                let filter = query.filter_owned().map(caps::at_any_rate);
-                let downstream = self.srcpad.peer_query_caps(filter.as_ref());
-                let answer = caps::at_any_rate(downstream);
-                answer_caps(pad, query, &answer);
-                true
-            }
-            gst::QueryViewMut::Allocation(query) => {
-                let answered = self.srcpad.peer_query(query);
-                if answered {
-                    spare_one(query);
-                }
-                answered
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-
-    fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(query) => {
-                let framerate = self.lock().settings.framerate;
-                let filter = query.filter_owned().map(caps::at_any_rate);
-                let upstream = self.sinkpad.peer_query_caps(filter.as_ref());
-                let answer = caps::at_grid_rates(upstream, framerate);
-                answer_caps(pad, query, &answer);
-                true
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
-    }
-}
-
-fn answer_caps(pad: &gst::Pad, query: &mut gst::query::Caps, answer: &gst::Caps) {
-    let mut answer = answer.intersect(&pad.pad_template_caps());
-    if let Some(filter) = query.filter() {
-        answer = answer.intersect_with_mode(filter, gst::CapsIntersectMode::First);
-    }
-    query.set_result(&answer);
-}
-
-/// We keep the last picture: the pools proposed from downstream need a buffer more.
-fn spare_one(query: &mut gst::query::Allocation) {
-    let pools: Vec<_> = query.allocation_pools().collect();
-    for (index, (pool, size, min, max)) in (0_u32..).zip(pools) {
-        let max = if max == 0 { 0 } else { max.saturating_add(1) };
-        query.set_nth_allocation_pool(index, pool.as_ref(), size, min.saturating_add(1), max);
     }
 }

@@ -38,6 +38,7 @@ use gst::prelude::*;
 mod caps;
 mod grid;
 mod imp;
+mod pads;
 mod stream;
 mod timer;
 

@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_outside_the_grammar_is_refused() {
         use DescriptionError as E;
-        let many = vec!["volume"; MAX_EFFECTS + 1].join("!");
+        let many = ["volume"; MAX_EFFECTS + 1].join("!");
         let long = "v".repeat(MAX_LENGTH + 1);
         let named = format!("volume name={}", "n".repeat(MAX_NAME + 1));
         for (text, error) in [

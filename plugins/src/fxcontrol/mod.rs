@@ -36,7 +36,7 @@
 //!   an effect with a latency switches at the same instant of the media as one without. What an effect
 //!   adds where nothing was kept (a tail behind the end) is silent. When effect and
 //!   original have different caps and the next element's caps do not pin one, the caps change at the
-//!   switch.
+//!   switch. Media without timestamps cannot be matched and stays the effect's.
 //! - **Quality of service** events from downstream end here: no effect drops frames because a
 //!   receiver is late. Latency queries pass.
 //!
@@ -56,7 +56,8 @@
 //!
 //! `fxcontrol-bypass` (`bypass`, `running-time`) tells from which buffer on the sham holds. Commands
 //! that wait for media and are overtaken by another one have no more than `fxcontrol-accepted`.
-//! A file outside or inside the folders is told as the caller wrote it, never as a server path.
+//! A file is told as the caller wrote it, never as a path of the server. What was applied, written
+//! as lines of a `timeline`, does the same to a recording of the dry media.
 //!
 //! # Limits
 //!
@@ -70,12 +71,14 @@ mod effects;
 mod gate;
 mod imp;
 mod lexer;
+mod meaning;
 mod originals;
 mod policy;
 mod ramp;
 mod report;
 mod schedule;
 mod sham;
+mod slice;
 mod target;
 mod timeline;
 

@@ -9,6 +9,7 @@
 //!
 //! Pure, but for [`Policy::resolve`], which asks the file system where a path really leads.
 
+use super::meaning::{Meaning, looks_like_file, meaning};
 use std::path::{Path, PathBuf};
 
 /// The two kinds of media an effect can work on.
@@ -143,8 +144,8 @@ const REFUSED_CLASSES: [&str; 18] = [
     "debug",
 ];
 
-/// Elements that have the pads of an effect and do more than that. Checked against GStreamer 1.22
-/// and 1.26; most are refused by the other rules too, which depend on what versions say of them.
+/// Elements that look like an effect, or would by one change of their description, and do more.
+/// Checked against what GStreamer 1.22 installs; most are refused by the other rules too.
 const REFUSED_ELEMENTS: [&str; 11] = [
     "capssetter",
     "clocksync",
@@ -158,85 +159,6 @@ const REFUSED_ELEMENTS: [&str; 11] = [
     "tee",
     "videocodectestsink",
 ];
-
-/// Properties (by a word of their name) that reach out of the process.
-const OUTSIDE_WORDS: [&str; 22] = [
-    "uri",
-    "url",
-    "host",
-    "hostname",
-    "port",
-    "ip",
-    "address",
-    "addr",
-    "device",
-    "socket",
-    "fd",
-    "script",
-    "command",
-    "exec",
-    "server",
-    "proxy",
-    "display",
-    "user",
-    "password",
-    "pid",
-    "shm",
-    "connection",
-];
-
-/// Text properties (by a word of their name) that name a file.
-const FILE_WORDS: [&str; 22] = [
-    "file",
-    "files",
-    "filename",
-    "filepath",
-    "location",
-    "path",
-    "paths",
-    "folder",
-    "dir",
-    "directory",
-    "model",
-    "models",
-    "profile",
-    "cascade",
-    "template",
-    "library",
-    "plugin",
-    "module",
-    "config",
-    "image",
-    "weights",
-    "dump",
-];
-
-/// Words in the description of a text property that tell that it names a file.
-const FILE_BLURB_WORDS: [&str; 7] = [
-    "file",
-    "filename",
-    "filenames",
-    "files",
-    "path",
-    "directory",
-    "location",
-];
-
-/// Text properties that are shown or drawn: a slash in them is a slash.
-const PLAIN_WORDS: [&str; 6] = ["text", "font", "format", "label", "title", "message"];
-
-/// What setting a property means for the world outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// Nothing: a number, a switch, a text to be drawn.
-    Plain,
-    /// A text of which nothing is known: a file, if it looks like one.
-    Unknown,
-    /// A file.
-    File,
-    /// The process's surroundings.
-    Outside,
-}
 
 impl Policy {
     /// Reads the three lists as the element's properties have them: factories with commas between
@@ -342,39 +264,6 @@ impl Policy {
             .find(|path| path.is_file() && folders.iter().any(|folder| path.starts_with(folder)))
             .and_then(|path| path.into_os_string().into_string().ok())
     }
-}
-
-fn meaning(name: &str, blurb: &str, is_text: bool) -> Meaning {
-    let words: Vec<String> = name
-        .split(|character: char| !character.is_ascii_alphanumeric())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    let ends = |list: &[&str]| {
-        words
-            .iter()
-            .any(|word| list.iter().any(|end| word.ends_with(end)))
-    };
-    if has(&OUTSIDE_WORDS) || (is_text && ends(&["uri", "url"])) {
-        Meaning::Outside
-    } else if !is_text {
-        Meaning::Plain
-    } else if has(&FILE_WORDS) || ends(&["file", "filename", "path", "location", "dir"]) {
-        Meaning::File
-    } else if has(&PLAIN_WORDS) {
-        Meaning::Plain
-    } else if blurb
-        .split(|character: char| !character.is_ascii_alphanumeric())
-        .any(|word| FILE_BLURB_WORDS.contains(&word.to_ascii_lowercase().as_str()))
-    {
-        Meaning::File
-    } else {
-        Meaning::Unknown
-    }
-}
-
-fn looks_like_file(value: &str) -> bool {
-    value.contains(['/', '\\']) || value.starts_with(['.', '~']) || Path::new(value).exists()
 }
 
 #[cfg(test)]
@@ -542,33 +431,6 @@ mod tests {
             policy.check_element(&identity, MediaKind::Audio),
             Err(ElementRefusal::Denied)
         );
-    }
-
-    #[test]
-    fn a_property_means_what_its_name_and_description_say() {
-        use Meaning::{File, Outside, Plain, Unknown};
-        for (name, blurb, is_text, wanted) in [
-            ("pitch", "Audio stream pitch", false, Plain),
-            ("viewport-x", "", false, Plain),
-            ("support", "", true, Unknown),
-            ("port", "", false, Outside),
-            ("device-id", "", false, Outside),
-            ("http_proxy", "", true, Outside),
-            ("uri", "", true, Outside),
-            ("suburi", "", true, Outside),
-            ("location", "", true, File),
-            ("eyes-profile", "", true, File),
-            ("profile", "", false, Plain),
-            ("shape-model", "", true, File),
-            ("logfile", "", true, File),
-            ("xmlpath", "", true, File),
-            ("deform", "Deformation file to load", true, File),
-            ("text", "Text to be displayed, or a file", true, Plain),
-            ("font-desc", "Pango font description", true, Plain),
-            ("deform", "Deformation", true, Unknown),
-        ] {
-            assert_eq!(meaning(name, blurb, is_text), wanted, "{name}");
-        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! media that entered while `bypass` was on. Hands everything through otherwise.
 
 use super::chain::{Original, Shared};
-use super::gate::{NO_OFFSET, any_templates, scale, slice};
+use super::gate::any_templates;
 use super::originals::{Instead, Part};
+use super::slice::{NO_OFFSET, SECOND, scale, slice};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -245,8 +246,7 @@ mod imp {
             return Ok(None);
         };
         let mut piece = slice(&original.buffer, info, offset, offset + part.frames)?;
-        let second = gst::ClockTime::SECOND.nseconds();
-        let at = |frames| gst::ClockTime::from_nseconds(scale(frames, second, rate));
+        let at = |frames| gst::ClockTime::from_nseconds(scale(frames, SECOND, rate));
         let buffer = piece.make_mut();
         buffer.set_pts(output.pts().map(|pts| pts + at(part.first)));
         buffer.set_duration(at(part.first + part.frames) - at(part.first));

@@ -219,7 +219,7 @@ fn wrong(input: Input<'_>, wanted: impl Into<String>) -> TargetError {
     }
 }
 
-fn out_of_range(input: Input<'_>, min: impl ToString, max: impl ToString) -> TargetError {
+fn out_of_range(input: Input<'_>, min: &dyn ToString, max: &dyn ToString) -> TargetError {
     TargetError::Range {
         said: input.to_string(),
         min: min.to_string(),
@@ -253,7 +253,7 @@ fn to_integer(input: Input<'_>, min: i128, max: i128) -> Result<i128, TargetErro
     if (min..=max).contains(&number) {
         Ok(number)
     } else {
-        Err(out_of_range(input, min, max))
+        Err(out_of_range(input, &min, &max))
     }
 }
 
@@ -262,7 +262,7 @@ fn to_float(input: Input<'_>, min: f64, max: f64) -> Result<f64, TargetError> {
     if (min..=max).contains(&number) {
         Ok(number)
     } else {
-        Err(out_of_range(input, min, max))
+        Err(out_of_range(input, &min, &max))
     }
 }
 
@@ -359,7 +359,8 @@ impl Setting {
     pub(super) fn to_value(&self, spec: &glib::ParamSpec) -> Option<glib::Value> {
         use glib::Type;
         let type_ = spec.value_type();
-        #[allow(clippy::cast_possible_truncation)] // double to float is meant to round
+        // Double to float is meant to round; the C long is 32 or 64 bits wide.
+        #[allow(clippy::cast_possible_truncation, clippy::useless_conversion)]
         Some(match self {
             Self::Signed(number) => match type_ {
                 Type::I32 => i32::try_from(*number).ok()?.to_value(),

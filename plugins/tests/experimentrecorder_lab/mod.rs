@@ -283,7 +283,10 @@ impl Lab {
         let limit = Instant::now() + LIMIT;
         for pad in pads {
             while self.stat(pad, "received")
-                != self.stat(pad, "written") + self.stat(pad, "gated") + self.stat(pad, "dropped")
+                != ["written", "outside", "gated", "dropped"]
+                    .map(|n| self.stat(pad, n))
+                    .iter()
+                    .sum::<u64>()
             {
                 assert!(Instant::now() < limit, "the writer deals with everything");
                 std::thread::yield_now();
@@ -414,6 +417,15 @@ impl Probe {
             .iter()
             .find(|stream| stream["codec_name"] == codec)
             .unwrap()
+    }
+
+    /// Width and height that the decoder found.
+    pub(crate) fn size(&self, codec: &str) -> (u64, u64) {
+        let stream = self.stream(codec);
+        (
+            stream["width"].as_u64().unwrap(),
+            stream["height"].as_u64().unwrap(),
+        )
     }
 
     /// Times of the packets, in nanoseconds.

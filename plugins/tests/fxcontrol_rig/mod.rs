@@ -35,10 +35,14 @@ pub(crate) struct Piece {
 }
 
 impl Rig {
-    /// In and out have the same caps.
     pub(crate) fn new(properties: &[(&str, &str)], caps: &str) -> Self {
+        Self::of("fxcontrol", properties, caps)
+    }
+
+    /// Any element. In and out have the same caps.
+    pub(crate) fn of(factory: &str, properties: &[(&str, &str)], caps: &str) -> Self {
         init();
-        let element = gst::ElementFactory::make("fxcontrol").build().unwrap();
+        let element = gst::ElementFactory::make(factory).build().unwrap();
         for (name, value) in properties {
             element.set_property_from_str(name, value);
         }
