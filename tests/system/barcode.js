@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
 /**
- * A frame number as black and white blocks, two rows of ten, that survives H.264 and VP8 at
+ * A frame number as black and white blocks, two rows of eleven, that survives H.264 and VP8 at
  * 160×120 and low bitrates: each block is about a macroblock wide there and only its middle is
  * read. Runs in a page and in node.
  *
- * Row 1: white guard, number bits 11…3. Row 2: black guard, number bits 2…0, six check bits.
+ * Row 1: white guard, number bits 11…3, black guard. Row 2: black guard, number bits 2…0, six check
+ * bits, black guard. One white corner of four: which way a picture is turned cannot be mistaken.
  */
 
 /** Blocks in a row. */
-export const COLUMNS = 10;
+export const COLUMNS = 11;
 /** Rows of blocks. */
 export const ROWS = 2;
 /** Numbers begin again at 0 after this many frames: four and a half minutes at 15 frames a second. */
@@ -41,7 +42,7 @@ export function blocks(number) {
   const wrapped = ((number % NUMBERS) + NUMBERS) % NUMBERS;
   const word = (wrapped << 6) | checkBits(wrapped);
   const bits = Array.from({ length: 18 }, (_, index) => ((word >> (17 - index)) & 1) === 1);
-  return [true, ...bits.slice(0, COLUMNS - 1), false, ...bits.slice(COLUMNS - 1)];
+  return [true, ...bits.slice(0, COLUMNS - 2), false, false, ...bits.slice(COLUMNS - 2), false];
 }
 
 /**
@@ -104,11 +105,12 @@ export function read(lumaOf) {
     const lumas = Array.from({ length: COLUMNS * ROWS }, (_, index) =>
       lumaOf(turn(middle(blockArea(index)), orientation)),
     );
-    const [white, black] = [lumas[0], lumas[COLUMNS]];
-    // Both guards are there, so their middle is the threshold whatever an effect did to contrast.
+    const corners = [0, COLUMNS - 1, COLUMNS, 2 * COLUMNS - 1].map((index) => lumas[index]);
+    const [white, black] = [corners[0], Math.max(...corners.slice(1))];
+    // All guards are there, so their middle is the threshold whatever an effect did to contrast.
     if (white - black < 40) continue;
     const bits = lumas.map((luma) => luma > (white + black) / 2);
-    const word = [...bits.slice(1, COLUMNS), ...bits.slice(COLUMNS + 1)].reduce(
+    const word = [...bits.slice(1, COLUMNS - 1), ...bits.slice(COLUMNS + 1, -1)].reduce(
       (sum, bit) => sum * 2 + (bit ? 1 : 0),
       0,
     );

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { balance, distance, luma } from "./colour.js";
+import { balanced, distance, luma } from "./colour.js";
 import { people } from "./people.js";
 import { straightness } from "./ramp.js";
 import { levelAt, meanColour, secondsOf, toneAt } from "./recording.js";
@@ -32,7 +32,7 @@ describe("a mirror", () => {
         peer: {
           ...{ size: 1, duration, framerate, videoFormat: "H264" },
           audioFx: "pitch pitch=0.8 name=voice ! volume volume=0.2 name=level",
-          videoFx: "videobalance hue=1 name=face ! videoflip method=horizontal-flip",
+          videoFx: "videobalance hue=1 name=face ! videoflip video-direction=horiz",
         },
       });
       const joined = await page.event("joined");
@@ -42,8 +42,10 @@ describe("a mirror", () => {
       const start = await page.event("start");
       assert.equal(start.payload, duration);
 
-      const changed = balance(cleo.colour, { hue: 1 });
+      const changed = balanced(cleo.colour, "H264", { hue: 1 });
       await page.meets(cleo, { colour: changed, frequency: 0.8 * cleo.frequency, orientation: "mirrored" });
+
+      const bright = luma(balanced(cleo.colour, "H264", { hue: 1, brightness: 0.3 }));
 
       await page.startSampling(40);
       await until("a second is sampled", async () => (await page.samples()).length > 25);
@@ -52,7 +54,8 @@ describe("a mirror", () => {
       await until("both ramps are at their end", async () => {
         const last = (await page.samples()).at(-1);
         return (
-          (last?.levels[0].level ?? 0) > 0.9 * SPOKEN && luma(last?.pictures[0].colour ?? [0, 0, 0]) > 155
+          (last?.levels[0].level ?? 0) > 0.9 * SPOKEN &&
+          luma(last?.pictures[0].colour ?? [0, 0, 0]) > bright - 8
         );
       });
       const samples = await page.samples();
@@ -61,7 +64,6 @@ describe("a mirror", () => {
         time: at,
         value: luma(picture?.colour ?? [0, 0, 0]),
       }));
-      const bright = luma(balance(cleo.colour, { hue: 1, brightness: 0.3 }));
       const heard = straightness(levels, 0.2 * SPOKEN, SPOKEN, 1000);
       const seen = straightness(lights, luma(changed), bright, 1000);
       assert.ok(heard.error < 90, `the level is up to ${heard.error} ms off its line`);
@@ -74,7 +76,10 @@ describe("a mirror", () => {
       // A text for a double, and a number: the property's own type decides.
       await page.ask("polyControlFx", "face", "hue", "float", "0");
       await page.ask("polyControlFx", "voice", "pitch", "float", 1);
-      await page.meets(cleo, { colour: balance(cleo.colour, { brightness: 0.3 }), orientation: "mirrored" });
+      await page.meets(cleo, {
+        colour: balanced(cleo.colour, "H264", { brightness: 0.3 }),
+        orientation: "mirrored",
+      });
 
       const end = await page.event("end");
       const took = (end.at - start.at) / 1000;
@@ -122,7 +127,10 @@ describe("a mirror", () => {
 
       const early = meanColour(wet.frames, 0.5, 1.5);
       assert.ok(distance(early, changed) < 15, `wet: ${early} instead of ${changed}`);
-      assert.ok(wet.frames.every(({ orientation }) => orientation === "mirrored" || orientation === null));
+      const turned = wet.frames.filter(
+        ({ orientation }) => orientation !== "mirrored" && orientation !== null,
+      );
+      assert.deepEqual(turned, [], "every wet picture is mirrored");
       const low = toneAt(changedVoice, 1);
       assert.ok(Math.abs(low.frequency / (0.8 * cleo.frequency) - 1) < 0.02, `wet: ${low.frequency} Hz`);
       const high = toneAt(changedVoice, duration - 1);
@@ -130,8 +138,6 @@ describe("a mirror", () => {
       const gaps = wet.frames.slice(1).map(({ time }, index) => time - wet.frames[index].time);
       const odd = gaps.filter((gap) => Math.abs(gap - 1 / framerate) > 0.002);
       assert.deepEqual(odd, [], "the wet picture has a constant rate");
-      const missing = Math.round(wet.frames[0].time * framerate);
-      assert.equal(wet.frames.length + missing, duration * framerate, "wet pictures");
 
       // In the file the ramps are as exact as they were applied.
       const times = Array.from({ length: duration * 100 }, (_, index) => index / 100).slice(20, -20);
@@ -172,10 +178,12 @@ describe("a mirror", () => {
       const events = names.find((name) => name.endsWith("-events.tsv"));
       assert.ok(events, `a table of events among ${names}`);
       assert.match(await readFile(join(folder, events), "utf8"), /\blevel\b.*\bvolume\b/);
+      const missing = Math.round(wet.frames[0].time * framerate);
+      assert.equal(wet.frames.length + missing, duration * framerate, "wet pictures");
     });
   });
 
-  /** @type {{mode: string, videoFormat: string, changes?: boolean, files: string[]}[]} */
+  /** @type {{mode: string, videoFormat: 'H264' | 'VP8', changes?: boolean, files: string[]}[]} */
   const modes = [
     { mode: "free", videoFormat: "H264", changes: true, files: ["dry.mp4", "wet.mp4"] },
     { mode: "reenc", videoFormat: "VP8", changes: true, files: ["dry.mkv", "wet.mkv"] },
@@ -208,8 +216,11 @@ describe("a mirror", () => {
           ...(changes ? effects : {}),
         },
       });
-      const wet = { colour: balance(person.colour, { saturation: 0 }), frequency: 1.25 * person.frequency };
-      const dry = { colour: person.colour, frequency: person.frequency };
+      const wet = {
+        colour: balanced(person.colour, videoFormat, { saturation: 0 }),
+        frequency: 1.25 * person.frequency,
+      };
+      const dry = { colour: balanced(person.colour, videoFormat, {}), frequency: person.frequency };
       await page.meets(person, changes ? wet : dry);
       const told = await page.event("files");
       await page.event("end");

@@ -5,8 +5,11 @@
 import { distance } from "./colour.js";
 import { Hopeless, until, within } from "./until.js";
 
-/** Largest difference in a colour channel that two codecs in a row, at low bitrates, may leave. */
-const COLOUR_TOLERANCE = 28;
+/**
+ * Largest difference in a colour channel that two codecs in a row, at low bitrates, and VP8 without a
+ * word about its colour space may leave: less than half of what is between two people.
+ */
+const COLOUR_TOLERANCE = 34;
 /** Largest ratio by which a tone may be off: soundtouch is good to one percent. */
 const TONE_TOLERANCE = 0.025;
 /** Least level of a tone that counts as heard; the microphones have 0.18. */
@@ -168,7 +171,9 @@ export class Participant {
       async () => {
         if (this.kinds.at(-1) === "closed") {
           const sought = expected.filter((look) => !found.has(look)).map(describe);
-          throw new Hopeless(`${this.userId} seeks ${sought}, saw ${JSON.stringify(observation)}, and it is over`);
+          throw new Hopeless(
+            `${this.userId} seeks ${sought}, saw ${JSON.stringify(observation)}, and it is over`,
+          );
         }
         observation = await this.observe();
         for (const { streamId, number } of observation.pictures) {

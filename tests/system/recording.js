@@ -63,7 +63,19 @@ async function readFrames(path) {
   const [{ frames }, pixels] = await Promise.all([
     ask(path, "-select_streams", "v:0", "-show_entries", entries),
     quietly("ffmpeg", [
-      ...["-v", "error", "-xerror", "-i", path, "-map", "0:v:0", "-fps_mode", "passthrough"],
+      ...[
+        "-v",
+        "error",
+        "-xerror",
+        "-i",
+        path,
+        "-map",
+        "0:v:0",
+        "-fps_mode",
+        "passthrough",
+        "-enc_time_base",
+        "-1",
+      ],
       ...["-vf", `scale=${width}:${height}`, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
     ]),
   ]);
@@ -88,7 +100,8 @@ async function readSound(path) {
     ask(path, "-select_streams", "a:0", "-show_entries", "frame=best_effort_timestamp_time"),
     quietly("ffmpeg", [
       ...["-v", "error", "-xerror", "-i", path, "-map", "0:a:0"],
-      ...["-f", "f32le", "-ac", "1", "-ar", String(RATE), "-"],
+      // The first channel: mixing two down would raise the level.
+      ...["-af", "pan=mono|c0=c0", "-f", "f32le", "-ar", String(RATE), "-"],
     ]),
   ]);
   const whole = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);

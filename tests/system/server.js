@@ -109,9 +109,9 @@ export class Server {
     return server;
   }
 
-  /** What it printed, the last so many characters. */
-  log(length = 6000) {
-    return this.#output.join("").slice(-length);
+  /** What it printed. */
+  log() {
+    return this.#output.join("");
   }
 
   /** @returns {boolean} */

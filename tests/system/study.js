@@ -2,7 +2,9 @@
 
 /** A study: a server, a site that embeds it, a browser, and conversations one after another or at once. */
 
+import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { openBrowser } from "./browser.js";
 import { openEmbedder } from "./embedder.js";
 import { Participant } from "./participant.js";
@@ -114,11 +116,20 @@ export class Conversation {
     return all;
   }
 
-  /** Everything that helps to understand a failure. */
-  async story() {
+  /**
+   * Keeps everything that helps to understand a failure.
+   * @returns {Promise<string>} the folder: its files, and what its participants and the server said
+   */
+  async keep() {
+    const { server } = this.#study;
+    const folder = fileURLToPath(new URL(`out/${process.pid}-${this.name}`, import.meta.url));
+    await mkdir(folder, { recursive: true });
+    const files = join(server.data, NAMESPACE, this.name);
+    await cp(files, folder, { recursive: true }).catch(() => {});
     const stories = await Promise.all(this.participants.map((participant) => participant.story()));
-    const files = await this.recordingNames();
-    return [`=== ${this.name}: ${files.join(" ")}`, ...stories].join("\n");
+    await writeFile(join(folder, "participants.txt"), stories.join("\n"));
+    await writeFile(join(folder, "server.txt"), server.log());
+    return folder;
   }
 }
 
@@ -159,8 +170,7 @@ export class Study {
     try {
       await within(`conversation "${conversation.name}" is over`, LIMIT, body(conversation));
     } catch (error) {
-      console.error(await conversation.story());
-      console.error(`=== server\n${this.server.log()}`);
+      console.error(`${conversation.name} failed; see ${await conversation.keep()}`);
       throw error;
     } finally {
       // One that was killed with its browser has nothing left to close.
