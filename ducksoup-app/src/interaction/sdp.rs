@@ -258,6 +258,9 @@ mod tests {
             .as_text()
             .expect("text");
         assert_eq!(back.matches("a=recvonly").count(), 2, "{back}");
-        assert_eq!(hide(&offer, &BTreeSet::new()).as_text(), offer.as_text());
+        assert_eq!(
+            hide(&offer, &BTreeSet::new()).as_text().ok(),
+            offer.as_text().ok()
+        );
     }
 }
