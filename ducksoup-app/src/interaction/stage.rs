@@ -14,7 +14,6 @@ use super::peer::PeerError;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
-use gst::prelude::*;
 use gstrswebrtc::signaller::SignallableExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
