@@ -3,20 +3,18 @@
 //! Every script under `pipelines/examples` runs, with the plugin as any application finds it: a
 //! file on `GST_PLUGIN_PATH`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Far more than any example takes; a busy machine is slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Puts the plugin that cargo made beside this test into a folder of its own: GStreamer searches
-/// folders to their depth, and cargo keeps older copies below.
+/// Puts the plugin that cargo made beside this test into a folder of its own.
 fn install(folder: &Path) {
     let test = std::env::current_exe().expect("this program has a path");
-    let built: PathBuf = test.ancestors().nth(2).expect("target/<profile>/deps/<test>").into();
     std::fs::create_dir(folder).expect("a folder");
-    std::fs::copy(built.join("libgstducksoup.so"), folder.join("libgstducksoup.so"))
+    std::fs::copy(test.with_file_name("libgstducksoup.so"), folder.join("libgstducksoup.so"))
         .expect("cargo has built the plugin");
 }
 
