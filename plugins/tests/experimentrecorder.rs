@@ -199,6 +199,20 @@ fn nothing_before_the_origin_is_recorded_and_zero_is_the_origin() {
 }
 
 #[test]
+fn nothing_at_or_after_the_end_is_recorded() {
+    init();
+    let (video, audio) = (Clip::h264(320, 240, 100, "avc3"), Clip::opus(200));
+    let lab = Lab::new("muxed", 0);
+    lab.recorder.set_property("end", gst::ClockTime::from_mseconds(3000));
+    lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
+    lab.finish();
+    let probe = Probe::decoded(&lab.path("p-dry.mp4"));
+    assert_eq!(probe.frames("h264"), 75);
+    assert_eq!(probe.times("opus").len(), 150);
+    assert_eq!(lab.stat("dry_video", "outside"), 25);
+}
+
+#[test]
 fn a_recorder_waits_for_an_origin_that_is_set_while_data_flow() {
     init();
     let (video, audio) = (Clip::h264(320, 240, 100, "avc3"), Clip::opus(200));

@@ -8,6 +8,7 @@ use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Longest time a peer's elements may take to come to rest. Ours: it takes milliseconds; an effect
@@ -150,11 +151,12 @@ impl Graph {
         }
     }
 
-    /// Records a peer from `origin` on, in files that begin with `prefix`.
+    /// Records what a peer says and shows in `span` of the running time, in files that begin with
+    /// `prefix`.
     pub fn record(
         &self,
         connection: Connection,
-        origin: gst::ClockTime,
+        span: Range<gst::ClockTime>,
         folder: &str,
         prefix: &str,
     ) {
@@ -162,7 +164,8 @@ impl Graph {
         if let Some(recorder) = recorder {
             recorder.set_property("folder", folder);
             recorder.set_property("prefix", prefix);
-            recorder.set_property("origin", origin);
+            recorder.set_property("end", span.end);
+            recorder.set_property("origin", span.start);
         }
     }
 

@@ -51,6 +51,13 @@ pub enum PeerInput {
         /// The browser's.
         ssrc: Option<u32>,
     },
+    /// A track's timestamps began anew.
+    TimeJumped {
+        /// Sound or picture.
+        kind: Kind,
+        /// By how much, in ns.
+        by: i64,
+    },
     /// The first media have passed the whole chain.
     TrackReady(Kind),
     /// What a route promises has reached the connection.

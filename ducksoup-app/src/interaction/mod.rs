@@ -7,10 +7,12 @@
 //! | [`lifecycle`] | who is in, when it starts and ends, who is told what (pure) |
 //! | [`terms`] | what the first joiner sets for all (pure) |
 //! | [`negotiation`] | one offer at a time (pure) |
+//! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
-//! | [`webrtcbin`], [`peer`], [`graph`] | a connection, a participant's media, the pipeline they share |
+//! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
+//! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`journal`] | the log and the manifest |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 
@@ -29,6 +31,8 @@ pub mod sdp;
 pub mod stage;
 pub mod template;
 pub mod terms;
+pub mod timeline;
+pub mod tracks;
 pub mod webrtcbin;
 
 use carrier::FromDoor;

@@ -18,6 +18,7 @@ use super::effects;
 use super::input::{Input, Inputs, PeerInput};
 use super::negotiation::{Negotiation, Step};
 use super::sdp::{self, Codec, Kind};
+use super::tracks;
 use super::webrtcbin;
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -130,7 +131,7 @@ impl Peer {
         } else {
             None
         };
-        link_tracks_as_they_come(&webrtcbin, &chains, connection, inputs);
+        tracks::link_as_they_come(&webrtcbin, &chains, connection, inputs);
         Ok(Self {
             connection,
             stream_id,
@@ -397,7 +398,7 @@ impl Peer {
         for sink in std::mem::take(&mut self.mixer_sinks) {
             // What still comes must not meet an open end, which would be an error.
             if let Some(source) = sink.peer() {
-                drop_everything(&source);
+                tracks::drop_everything(&source);
             }
             mixer.release_request_pad(&sink);
         }
@@ -477,53 +478,6 @@ fn watch_first_media(
         gst::PadProbeReturn::Remove
     });
     Ok(())
-}
-
-/// Links the browser's tracks to their chains. Runs on a streaming thread, which must find the pad
-/// linked when it returns.
-fn link_tracks_as_they_come(
-    webrtcbin: &gst::Element,
-    chains: &[Chain],
-    connection: Connection,
-    inputs: &Inputs,
-) {
-    let sinks: BTreeMap<Kind, gst::Pad> = chains
-        .iter()
-        .filter_map(|chain| Some((chain.codec.kind(), chain.bin.static_pad("sink")?)))
-        .collect();
-    let inputs = inputs.clone();
-    webrtcbin.connect_pad_added(move |_, pad| {
-        if pad.direction() != gst::PadDirection::Src {
-            return;
-        }
-        let caps = pad.current_caps();
-        let structure = caps.as_ref().and_then(|caps| caps.structure(0));
-        let kind = match structure.and_then(|structure| structure.get("media").ok()) {
-            Some("audio") => Kind::Audio,
-            Some("video") => Kind::Video,
-            _ => return drop_everything(pad),
-        };
-        let Some(sink) = sinks.get(&kind) else {
-            return drop_everything(pad);
-        };
-        // A browser that changes its SSRC comes by a new pad: the newest counts.
-        if let Some(old) = sink.peer() {
-            drop_everything(&old);
-            // Fails only when it is unlinked already.
-            drop(old.unlink(sink));
-        }
-        if pad.link(sink).is_err() {
-            return drop_everything(pad);
-        }
-        let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
-        inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
-    });
-}
-
-/// Lets media end at this pad: an open end would be an error that takes its whole peer down.
-fn drop_everything(pad: &gst::Pad) {
-    let media = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(media, |_, _| gst::PadProbeReturn::Drop);
 }
 
 /// A running time that never comes: a recorder with this origin waits until it is known.

@@ -71,6 +71,15 @@ impl Codec {
         }
     }
 
+    /// RTP timestamp units a second (RFC 7587, 6184, 7741).
+    #[must_use]
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::H264 | Self::Vp8 => 90_000,
+        }
+    }
+
     /// Its name in `pipelines/codecs.yml`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -31,6 +31,17 @@ struct Zero {
     utc: Timestamp,
 }
 
+/// Whether the lifecycle waits for files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finishing {
+    /// It does not.
+    No,
+    /// It does; what was said before the end is still on its way to the recorders.
+    Settling { until: Instant },
+    /// It does; the recorders have been asked for them.
+    Asked,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Stage {
@@ -43,8 +54,7 @@ pub struct Stage {
     signaller: ServerSignaller,
     journal: Journal,
     t0: Option<Zero>,
-    /// Set while the lifecycle waits for files.
-    finishing: Option<Outcome>,
+    finishing: Finishing,
 }
 
 impl Stage {
@@ -75,7 +85,7 @@ impl Stage {
             signaller,
             journal,
             t0: None,
-            finishing: None,
+            finishing: Finishing::No,
         })
     }
 
@@ -84,10 +94,11 @@ impl Stage {
         loop {
             let flow = match inputs.recv_timeout(self.patience()) {
                 Ok(input) => self.take(input),
-                Err(RecvTimeoutError::Timeout) => self.timeout(),
+                Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
                 Err(RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
             };
-            if flow.is_break() {
+            // Also after an input: a flood of them must not stop the clock.
+            if flow.is_break() || self.do_what_is_due().is_break() {
                 break;
             }
             self.graph.negotiate();
@@ -101,28 +112,42 @@ impl Stage {
 
     /// How long nothing needs to be done.
     fn patience(&self) -> Duration {
-        let life = self.lifecycle.next_timeout().map(|at| at.saturating_sub(self.now()));
-        let graph =
-            self.graph.next_timeout().map(|at| at.saturating_duration_since(Instant::now()));
-        [life, graph].into_iter().flatten().min().unwrap_or(IDLE)
+        let now = Instant::now();
+        let settled = match self.finishing {
+            Finishing::Settling { until } => Some(until),
+            Finishing::No | Finishing::Asked => None,
+        };
+        let life = self.lifecycle.next_timeout().map(|at| self.opened + at);
+        [life, self.graph.next_timeout(), settled]
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(IDLE, |at| at.saturating_duration_since(now))
     }
 
-    fn timeout(&mut self) -> ControlFlow<()> {
-        for connection in self.graph.stuck(Instant::now()) {
+    fn do_what_is_due(&mut self) -> ControlFlow<()> {
+        let now = Instant::now();
+        for connection in self.graph.stuck(now) {
             let user = self.graph.user_of(connection).cloned();
             let fields = json!({"error": "the effect chain does not stop"});
             self.journal.error("pipeline", "gstreamer_pipeline_error", user.as_ref(), fields);
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
-        if self.finishing.is_some()
-            && self.lifecycle.next_timeout().is_some_and(|at| at <= self.now())
-        {
-            // Some recorder does not finish: what is complete is told.
-            let files = self.journal.files();
-            return self.advance(lifecycle::Input::FilesFinished(files));
+        if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
+            self.finishing = Finishing::Asked;
+            self.graph.finish_files();
+            self.files_finished_if_all()?;
         }
-        self.advance(lifecycle::Input::Timeout)
+        if self.lifecycle.next_timeout().is_none_or(|at| self.now() < at) {
+            return ControlFlow::Continue(());
+        }
+        if self.finishing == Finishing::No {
+            return self.advance(lifecycle::Input::Timeout);
+        }
+        // Some recorder does not finish: what is complete is told.
+        let files = self.journal.files();
+        self.advance(lifecycle::Input::FilesFinished(files))
     }
 
     fn take(&mut self, input: Input) -> ControlFlow<()> {
@@ -168,7 +193,7 @@ impl Stage {
     }
 
     fn files_finished_if_all(&mut self) -> ControlFlow<()> {
-        if self.finishing.is_some() && !self.graph.is_recording() {
+        if self.finishing == Finishing::Asked && !self.graph.is_recording() {
             let files = self.journal.files();
             return self.advance(lifecycle::Input::FilesFinished(files));
         }
@@ -295,7 +320,7 @@ impl Stage {
             return;
         };
         let now = self.graph.running_time();
-        let first = peer.count == 1 || now.saturating_sub(t0.running_time) < STARTING;
+        let first = now.saturating_sub(t0.running_time) < STARTING;
         let origin = if first { t0.running_time } else { now };
         if !first {
             peer.begin(t0.running_time);
@@ -306,7 +331,8 @@ impl Stage {
         let user = peer.options.user.clone();
         let prefix = self.journal.run().recording_prefix(start, &user, peer.count);
         let folder = self.opening.settings.data.join(self.journal.run().recordings());
-        self.graph.record(connection, origin, &folder.to_string_lossy(), &prefix);
+        let end = t0.running_time + gst::ClockTime::from_seconds(peer.options.duration.into());
+        self.graph.record(connection, origin..end, &folder.to_string_lossy(), &prefix);
         let fields = json!({"recording_prefix": prefix});
         self.journal.info("pipeline", "pipeline_started", Some(&user), fields);
     }
@@ -319,11 +345,21 @@ impl Stage {
         };
         self.journal.info("interaction", message, None, json!({}));
         self.journal.ended(state);
-        self.finishing = Some(outcome);
-        self.graph.finish_files();
-        self.files_finished_if_all()
+        // Files end where the run does, whatever comes late; see `Graph::record`.
+        let grace = match outcome {
+            Outcome::Ended if self.graph.is_recording() => {
+                Duration::from_millis(self.opening.settings.jitter_buffer.into()) + SETTLING
+            }
+            _ => Duration::ZERO,
+        };
+        self.finishing = Finishing::Settling { until: Instant::now() + grace };
+        ControlFlow::Continue(())
     }
 }
+
+/// What has passed the jitter buffer takes this long to the recorder, at most. Ours: decoding and
+/// encoding take milliseconds, but machines are busy.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Those who start together are recorded within the same turn of the loop; ours, only a bound.
 const STARTING: gst::ClockTime = gst::ClockTime::from_mseconds(100);

@@ -37,6 +37,7 @@ struct Settings {
     folder: String,
     prefix: String,
     origin: u64,
+    end: u64,
     max_bytes: u64,
 }
 
@@ -47,6 +48,7 @@ impl Default for Settings {
             folder: DEFAULT_FOLDER.into(),
             prefix: DEFAULT_PREFIX.into(),
             origin: u64::MAX,
+            end: u64::MAX,
             max_bytes: DEFAULT_MAX_BYTES,
         }
     }
@@ -85,6 +87,12 @@ pub struct ExperimentRecorder {
                  recorded; -1 is the first keyframe or packet; changes have no effect once \
                  something is recorded",
         get, set = Self::set_origin, type = u64, member = origin, default = u64::MAX,
+        minimum = 0, maximum = u64::MAX, mutable_playing)]
+    /// Running time from which on nothing is recorded, in nanoseconds.
+    #[property(name = "end", nick = "End",
+        blurb = "Running time from which on nothing is recorded, in nanoseconds; -1 is none. \
+                 Files stay open for what comes late, until finish",
+        get, set = Self::set_end, type = u64, member = end, default = u64::MAX,
         minimum = 0, maximum = u64::MAX, mutable_playing)]
     /// Media that may wait for the disk, in bytes.
     #[property(name = "max-bytes", nick = "Most bytes",
@@ -290,7 +298,7 @@ impl ExperimentRecorder {
 
     /// Starts the writer thread.
     fn start(&self) -> Result<(), gst::StateChangeError> {
-        let Settings { layout, folder, prefix, origin, .. } = self.settings().clone();
+        let Settings { layout, folder, prefix, origin, end, .. } = self.settings().clone();
         let plan = Plan { layout, folder: folder.into(), prefix };
         self.inbox.open();
         for pad in self.obj().sink_pads() {
@@ -298,7 +306,7 @@ impl ExperimentRecorder {
                 self.inbox.tell(Input::Pad(slot));
             }
         }
-        let writer = Writer::new(plan, known(origin));
+        let writer = Writer::new(plan, known(origin), end);
         let thread =
             WriterThread::spawn(writer, self.inbox.clone(), &self.obj()).map_err(|error| {
                 gst::error!(CAT, imp = self, "no thread for the recorder: {error}");
@@ -336,6 +344,11 @@ impl ExperimentRecorder {
     fn set_prefix(&self, prefix: String) {
         self.settings().prefix.clone_from(&prefix);
         self.inbox.tell(Input::Prefix(prefix));
+    }
+
+    fn set_end(&self, end: u64) {
+        self.settings().end = end;
+        self.inbox.tell(Input::Limit(end));
     }
 
     fn set_origin(&self, origin: u64) {

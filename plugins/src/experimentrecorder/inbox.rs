@@ -35,6 +35,8 @@ pub(super) enum Input {
     End { slot: Slot, why: End },
     /// The origin in running time; `None`: the first unit.
     Origin(Option<u64>),
+    /// The running time from which on nothing is recorded.
+    Limit(u64),
     /// Where files go.
     Folder(PathBuf),
     /// What their names begin with.

@@ -9,7 +9,7 @@
 //!   mp4 (fragmented), VP8 to mkv, Opus alone to ogg. `what` is `dry` or `wet` (`layout=muxed`), or
 //!   `audio-dry`, `video-dry`, `audio-wet`, `video-wet` (`layout=split`).
 //! - **Time**: zero in every file is `origin`, and every unit stands at its running time minus the
-//!   origin. What is older is not recorded. A picture starts on a keyframe, and resumes on one
+//!   origin. What is older is not recorded, nor what is at or after `end`. A picture starts on a keyframe, and resumes on one
 //!   after a loss in a dry stream (a DISCONT buffer) or a full queue; upstream is asked for it.
 //!   Set `origin` to a time that has not come, such as 2^63, to wait until it is known.
 //! - **Nobody waits**: a buffer is put into a queue, and one thread for the whole element writes.

@@ -122,6 +122,8 @@ impl Group {
 pub(super) struct Writer {
     plan: Plan,
     phase: Phase,
+    /// Running time from which on nothing is recorded.
+    limit: u64,
     tracks: [Track; 4],
     groups: Vec<Group>,
     now: Duration,
@@ -130,10 +132,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(plan: Plan, origin: Option<u64>) -> Self {
+    pub(super) fn new(plan: Plan, origin: Option<u64>, limit: u64) -> Self {
         Self {
             plan,
             phase: Phase::Waiting { origin },
+            limit,
             tracks: Slot::ALL.map(|slot| Track {
                 slot,
                 presence: Presence::Absent,
@@ -161,6 +164,7 @@ impl Writer {
                     *own = origin;
                 }
             }
+            Input::Limit(limit) => self.limit = limit,
             // An open file keeps its place, and those that follow it stay beside it.
             Input::Folder(folder) if self.waits() => self.plan.folder = folder,
             Input::Prefix(prefix) if self.waits() => self.plan.prefix = prefix,
@@ -214,7 +218,8 @@ impl Writer {
             Phase::Waiting { origin } => origin,
             Phase::Recording { origin } => Some(origin),
             Phase::Over => None,
-        };
+        }
+        .filter(|_| unit.time < self.limit);
         let Some((origin, at)) = origin.and_then(|o| Some((o, unit.time.checked_sub(o)?))) else {
             track.tally.outside += 1;
             return;

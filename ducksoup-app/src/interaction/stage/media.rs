@@ -69,6 +69,10 @@ impl Stage {
                 let fields = json!({"type": kind.name(), "ssrc": ssrc});
                 self.journal.info("track", "in_track_received", Some(&user), fields);
             }
+            PeerInput::TimeJumped { kind, by } => {
+                let fields = json!({"type": kind.name(), "value": by / 1_000_000, "unit": "ms"});
+                self.journal.info("track", "in_track_time_jumped", Some(&user), fields);
+            }
             PeerInput::TrackReady(kind) => {
                 let all = peer.track_ready(kind);
                 let fields = json!({"type": kind.name()});

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! When a packet belongs on the interaction's timeline: as far from the packet before it as its
+//! sender says, wherever the jitter buffer has learned that the stream lies.
+//!
+//! A jitter buffer starts from the arrival of the first packet and corrects itself while it learns
+//! the network's least delay, and again when sender reports tell how sound and picture belong
+//! together. Taken as they are, those corrections squeeze or tear what is recorded: a busy second
+//! at the start puts half a second of sound into a few milliseconds. Here the stream keeps its own
+//! pace, by the RTP timestamps, and slides to where it belongs.
+
+/// How fast a stream slides: one part in 20, which is 1 ms in a packet of 20 ms. Ours: sound and
+/// picture of one person may differ by 4 % before anyone notices (tape speed, film at 24 and 25
+/// frames a second), and half a second is made good in ten.
+const SLIDE: i64 = 20;
+/// A larger difference is no drift but another stream: the timestamps begin anew. Ours: jitter
+/// buffers correct at most some hundred milliseconds.
+const JUMP: i64 = 1_000_000_000;
+
+/// Where one stream lies.
+#[derive(Debug)]
+pub struct Timeline {
+    /// RTP units a second.
+    rate: i64,
+    /// The newest packet: its RTP timestamp, and the same unwrapped since the first one.
+    newest: Option<(u32, i64)>,
+    /// From unwrapped RTP time, in ns, to the timeline.
+    offset: i64,
+}
+
+/// A packet's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// On the timeline, in ns.
+    pub time: i64,
+    /// By how much the stream has jumped here, in ns, if it has.
+    pub jump: Option<i64>,
+}
+
+impl Timeline {
+    /// A stream whose RTP timestamps count `rate` units a second.
+    #[must_use]
+    pub fn new(rate: u32) -> Self {
+        Self { rate: rate.max(1).into(), newest: None, offset: 0 }
+    }
+
+    /// Places the next packet; `rtp` is its timestamp, `said` where the jitter buffer puts it, in ns.
+    pub fn place(&mut self, rtp: u32, said: i64) -> Place {
+        let Some((last, unwrapped)) = self.newest else {
+            self.newest = Some((rtp, 0));
+            self.offset = said;
+            return Place { time: said, jump: None };
+        };
+        // Timestamps wrap; the shorter way round is the right one.
+        let units = i64::from(rtp.wrapping_sub(last).cast_signed());
+        let unwrapped = unwrapped.saturating_add(units);
+        self.newest = Some((rtp, unwrapped));
+        let elapsed = self.nanoseconds(unwrapped);
+        let error = said.saturating_sub(elapsed.saturating_add(self.offset));
+        let jump = (error.abs() > JUMP).then_some(error);
+        let slide = self.nanoseconds(units).abs() / SLIDE;
+        self.offset += jump.unwrap_or_else(|| error.clamp(-slide, slide));
+        Place { time: elapsed.saturating_add(self.offset), jump }
+    }
+
+    fn nanoseconds(&self, units: i64) -> i64 {
+        i64::try_from(i128::from(units) * 1_000_000_000 / i128::from(self.rate)).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// Places packets of 20 ms that the jitter buffer puts at `said`, in ms.
+    fn sound(first: u32, said: impl IntoIterator<Item = i64>) -> Vec<i64> {
+        let mut timeline = Timeline::new(48_000);
+        let mut rtp = first;
+        said.into_iter()
+            .map(|said| {
+                let place = timeline.place(rtp, said * MS);
+                rtp = rtp.wrapping_add(960);
+                assert_eq!(place.jump, None);
+                place.time
+            })
+            .collect()
+    }
+
+    #[test]
+    fn jitter_does_not_show() {
+        let placed = sound(0, [1000, 1021, 1039, 1060, 1080]);
+        assert_eq!(placed[0], 1000 * MS);
+        for pair in placed.windows(2) {
+            assert!((pair[1] - pair[0] - 20 * MS).abs() <= MS, "{placed:?}");
+        }
+    }
+
+    #[test]
+    fn a_correction_is_slid_to_in_steps_of_a_twentieth() {
+        // The stream turns out to lie 100 ms earlier than it began.
+        let placed = sound(0, (0..200).map(|n| 1000 + 20 * n - if n == 0 { 0 } else { 100 }));
+        assert_eq!(placed[1] - placed[0], 19 * MS);
+        assert_eq!(placed[100] - placed[99], 19 * MS);
+        assert_eq!(placed[101] - placed[100], 20 * MS);
+        assert_eq!(placed[199], (1000 + 20 * 199 - 100) * MS);
+    }
+
+    #[test]
+    fn packets_of_one_picture_share_its_time_and_timestamps_wrap() {
+        let mut timeline = Timeline::new(90_000);
+        let first = u32::MAX - 1000;
+        assert_eq!(timeline.place(first, 0).time, 0);
+        assert_eq!(timeline.place(first, 5 * MS).time, 0, "the same picture");
+        let next = first.wrapping_add(3600);
+        assert_eq!(timeline.place(next, 40 * MS), Place { time: 40 * MS, jump: None });
+    }
+
+    #[test]
+    fn another_stream_jumps_and_says_so() {
+        let mut timeline = Timeline::new(48_000);
+        timeline.place(0, 0);
+        let place = timeline.place(2_000_000_000, 20 * MS);
+        assert_eq!(place.time, 20 * MS);
+        assert!(place.jump.is_some());
+        assert_eq!(timeline.place(2_000_000_960, 40 * MS), Place { time: 40 * MS, jump: None });
+    }
+
+    proptest! {
+        #[test]
+        fn in_order_packets_stay_in_order_and_near_what_is_said(
+            jitter in proptest::collection::vec(-400i64..400, 2..200)
+        ) {
+            let placed = sound(7, jitter.iter().enumerate().map(|(n, j)| 5000 + 20 * n as i64 + j));
+            for pair in placed.windows(2) {
+                prop_assert!((19 * MS..=21 * MS).contains(&(pair[1] - pair[0])));
+            }
+        }
+    }
+}
