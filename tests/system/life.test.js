@@ -121,8 +121,8 @@ describe("the life of a conversation", () => {
       assert.equal(left.userId, ann.userId);
       await annPage.event("closed");
       assert.deepEqual((await benPage.observe()).pictures, []);
-      await annPage.ask("start");
-      await annPage.event("joined", { where: ({ text }) => text === "reconnection" });
+      await annPage.restart();
+      assert.equal((await annPage.event("joined")).payload.text, "reconnection");
       await Promise.all([benPage.meets(ann), annPage.meets(ben)]);
 
       await benPage.close();
