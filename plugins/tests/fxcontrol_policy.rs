@@ -33,6 +33,7 @@ fn real_effects_are_effects() {
     for description in [
         "",
         "pitch pitch=0.8 name=fx",
+        "pitch pitch=0.1",
         "volume volume=0.5 mute=true",
         "audioecho delay=200000000 intensity=0.4 ! volume",
         "audiocheblimit mode=high-pass cutoff=100",
@@ -116,6 +117,7 @@ fn whatever_reaches_outside_is_refused_and_leaves_no_trace() {
         "debugspy".into(),
         "videocodectestsink".into(),
         "imagefreeze".into(),
+        "videorate".into(),
         "opusenc".into(),
         "vp8enc".into(),
         "wavenc".into(),
@@ -191,6 +193,10 @@ fn wrong_names_types_and_ranges_are_refused_with_a_sentence() {
         (
             "volume mute=2",
             "\"mute\" of \"volume0\": \"2\" is not true or false",
+        ),
+        (
+            "audioecho max-delay=18000000000000000000",
+            "\"max-delay\" of \"audioecho0\": it asks for more than an effect may use",
         ),
         (
             "volume parent=x",

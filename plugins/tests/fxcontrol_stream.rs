@@ -311,3 +311,28 @@ fn the_shape_of_a_ramp_is_a_registered_enum() {
     let nicks: Vec<_> = class.values().iter().map(glib::EnumValue::nick).collect();
     assert_eq!(nicks, ["linear", "step", "cosine", "exponential"]);
 }
+
+#[test]
+fn an_overlay_gives_plain_pictures_even_to_an_element_that_takes_anything() {
+    init();
+    let line = "videotestsrc num-buffers=5 ! fxcontrol fx=dvbsuboverlay ! fakesink name=out";
+    let pipeline = gst::parse::launch(line).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let end = [gst::MessageType::Eos, gst::MessageType::Error];
+    let bus = pipeline.bus().unwrap();
+    let message = bus
+        .timed_pop_filtered(gst::ClockTime::from_seconds(10), &end)
+        .unwrap();
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    let out = pipeline
+        .downcast_ref::<gst::Bin>()
+        .unwrap()
+        .by_name("out")
+        .unwrap();
+    let caps = out.static_pad("sink").unwrap().current_caps().unwrap();
+    assert!(
+        caps.features(0)
+            .is_none_or(|features| !features.contains("meta:GstVideoOverlayComposition"))
+    );
+    pipeline.set_state(gst::State::Null).unwrap();
+}

@@ -24,6 +24,7 @@
 //! others nothing and keeps the seat, while gathering too: the same user is about to join by
 //! another connection. While gathering, this is the only way to be away.
 
+use super::terms::Terms;
 use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{
     ErrorCode, IceServer, Identifier, JoinContext, JoinOptions, ServerMessage,
@@ -88,6 +89,13 @@ pub enum Effect {
     Close(Connection),
     /// This run is over: the door should take the join to a new one.
     Decline(Connection),
+    /// Note that a client asked for other terms than those of the run, which hold for it too.
+    Differs {
+        /// Its socket.
+        connection: Connection,
+        /// The options' names.
+        options: Vec<&'static str>,
+    },
     /// Build the media of a client and offer to receive its tracks.
     OpenPeer {
         /// Its socket.
@@ -184,13 +192,6 @@ struct Seat {
     stream_id: String,
 }
 
-/// What holds for the whole run, set by its first joiner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Terms {
-    size: usize,
-    duration: Duration,
-}
-
 /// See the table above.
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
@@ -285,13 +286,10 @@ impl Lifecycle {
             .map(|(user, _)| user)
     }
 
-    fn join(&mut self, connection: Connection, options: Box<JoinOptions>, now: Duration) {
+    fn join(&mut self, connection: Connection, mut options: Box<JoinOptions>, now: Duration) {
         let terms = match self.phase {
             Phase::Empty { .. } => {
-                let terms = Terms {
-                    size: options.size as usize,
-                    duration: Duration::from_secs(options.duration.into()),
-                };
+                let terms = Terms::of(&options);
                 self.phase = Phase::Gathering {
                     terms,
                     deadline: now + self.abort_delay,
@@ -308,7 +306,7 @@ impl Lifecycle {
             Some(Presence::Connecting(_) | Presence::Ready(_)) => {
                 return self.refuse(connection, ErrorCode::Duplicate);
             }
-            None if self.seats.len() >= terms.size => {
+            None if self.seats.len() >= terms.size() => {
                 return self.refuse(connection, ErrorCode::Full);
             }
             None if self.seats.is_empty() => JoinContext::NewInteraction,
@@ -353,6 +351,13 @@ impl Lifecycle {
                 );
             }
         }
+        let differing = terms.impose(&mut options);
+        if !differing.is_empty() {
+            self.effects.push(Effect::Differs {
+                connection,
+                options: differing,
+            });
+        }
         self.effects.push(Effect::OpenPeer {
             connection,
             options,
@@ -374,7 +379,7 @@ impl Lifecycle {
         seat.presence = Presence::Ready(connection);
         match self.phase {
             Phase::Gathering { terms, .. } => {
-                if self.ready_connections().len() == terms.size {
+                if self.ready_connections().len() == terms.size() {
                     self.start(terms, now);
                 }
             }
@@ -385,10 +390,10 @@ impl Lifecycle {
 
     /// Everyone is ready: the interaction starts.
     fn start(&mut self, terms: Terms, now: Duration) {
-        let end = now + terms.duration;
+        let end = now + terms.duration();
         let notice = now
             + terms
-                .duration
+                .duration()
                 .saturating_sub(ENDING_NOTICE)
                 .max(ENDING_FLOOR);
         self.phase = Phase::Running {
@@ -398,7 +403,7 @@ impl Lifecycle {
         };
         self.effects.push(Effect::Start);
         let ready = self.ready_connections();
-        let remaining = seconds(terms.duration);
+        let remaining = seconds(terms.duration());
         for (_, connection) in &ready {
             self.effects.push(Effect::Record {
                 connection: *connection,
@@ -407,7 +412,7 @@ impl Lifecycle {
         }
         for (receiver, to) in &ready {
             for (source, _) in &ready {
-                if source != receiver || terms.size == 1 {
+                if source != receiver || terms.size() == 1 {
                     self.effects.push(Effect::Show {
                         to: *to,
                         user: source.clone(),
@@ -443,7 +448,7 @@ impl Lifecycle {
                     to,
                     user: user.clone(),
                 });
-            } else if terms.size == 1 {
+            } else if terms.size() == 1 {
                 self.effects.push(Effect::Show { to, user: other });
             }
         }

@@ -22,7 +22,7 @@ fn a_whole_run_says_everything_in_its_order() {
     follow(&[
         ("join 1 a 2 60", "1< joined new; open 1 a #1"),
         (
-            "at 2000; join 2 b",
+            "at 2000; join 2 b 2 60",
             "2< joined existing; 2< other_joined a; 1< other_joined b; open 2 b #1",
         ),
         (
@@ -44,7 +44,13 @@ fn a_whole_run_says_everything_in_its_order() {
 #[test]
 fn the_first_joiner_sets_size_and_duration() {
     follow(&[
-        ("join 1 a 2 40; join 2 b 8 1000; ready 1", ""),
+        ("join 1 a 2 40", "1< joined new; open 1 a #1"),
+        (
+            "join 2 b 8 1000",
+            "2< joined existing; 2< other_joined a; 1< other_joined b; \
+             differs 2 size,duration; open 2 b #1",
+        ),
+        ("ready 1", ""),
         (
             "ready 2",
             "t0; record 1; 1< start 40; record 2; 2< start 40; show 1 b; show 2 a",
@@ -120,7 +126,7 @@ fn a_mirror_shows_its_only_participant_to_itself() {
         ("join 2 b 1", "2< error-full; close 2"),
         ("ready 1", "t0; record 1; 1< start 30; show 1 a"),
         ("leave 1 closed", "close-peer 1 closed"),
-        ("at 9500; join 3 a", "3< joined reconnection; open 3 a #2"),
+        ("at 9500; join 3 a 1", "3< joined reconnection; open 3 a #2"),
         ("at 10000; ready 3", "record 3; 3< start 20; show 3 a"),
     ]);
 }
@@ -129,11 +135,11 @@ fn a_mirror_shows_its_only_participant_to_itself() {
 fn three_meet_each_other() {
     follow(&[
         (
-            "join 1 a 3; join 2 b",
+            "join 1 a 3; join 2 b 3",
             "2< joined existing; 2< other_joined a; 1< other_joined b; open 2 b #1",
         ),
         (
-            "join 3 c",
+            "join 3 c 3",
             "3< joined existing; 3< other_joined a; 1< other_joined c; \
              3< other_joined b; 2< other_joined c; open 3 c #1",
         ),
@@ -150,7 +156,7 @@ fn three_meet_each_other() {
         ),
         ("join 5 d", "5< error-full; close 5"),
         (
-            "join 6 b",
+            "join 6 b 3",
             "6< joined reconnection; 6< other_joined a; 1< other_joined b; \
              6< other_joined c; 3< other_joined b; open 6 b #2",
         ),
@@ -305,15 +311,15 @@ fn one_who_is_replaced_is_not_seen_to_leave() {
 fn who_comes_while_another_is_being_replaced_hears_of_them_all_the_same() {
     follow(&[
         (
-            "join 1 a 3; join 2 b; leave 1 replaced",
+            "join 1 a 3; join 2 b 3; leave 1 replaced",
             "close-peer 1 replaced",
         ),
         (
-            "join 3 c",
+            "join 3 c 3",
             "3< joined existing; 3< other_joined a; 3< other_joined b; 2< other_joined c; open 3 c #1",
         ),
         (
-            "join 4 a",
+            "join 4 a 3",
             "4< joined reconnection; 4< other_joined b; 4< other_joined c; open 4 a #2",
         ),
     ]);

@@ -33,6 +33,10 @@ fn say(effect: &Effect) -> String {
         Effect::Send { to, message } => format!("{}< {}", to.0, message_words(message)),
         Effect::Close(connection) => format!("close {}", connection.0),
         Effect::Decline(connection) => format!("decline {}", connection.0),
+        Effect::Differs {
+            connection,
+            options,
+        } => format!("differs {} {}", connection.0, options.join(",")),
         Effect::OpenPeer {
             connection,
             options,

@@ -94,6 +94,12 @@ impl Witness {
                 assert!(self.over);
                 assert!(self.closed.insert(*connection));
             }
+            Effect::Differs {
+                connection,
+                options,
+            } => {
+                assert!(!options.is_empty() && !self.open.contains_key(connection));
+            }
             Effect::OpenPeer {
                 connection,
                 options,
@@ -222,8 +228,8 @@ impl Walk {
         let seated = lifecycle.seats.len();
         match lifecycle.phase {
             Phase::Empty { .. } | Phase::Over => assert_eq!(seated, 0),
-            Phase::Gathering { terms, .. } => assert!(seated <= terms.size),
-            Phase::Running { terms, .. } => assert_eq!(seated, terms.size),
+            Phase::Gathering { terms, .. } => assert!(seated <= terms.size()),
+            Phase::Running { terms, .. } => assert_eq!(seated, terms.size()),
             Phase::Finishing { .. } => return,
         }
         // Whoever is in knows exactly who else is; being replaced counts as being in.

@@ -5,6 +5,7 @@
 //! | module | what it decides or does |
 //! |---|---|
 //! | [`lifecycle`] | who is in, when it starts and ends, who is told what (pure) |
+//! | [`terms`] | what the first joiner sets for all (pure) |
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
@@ -27,6 +28,7 @@ pub mod peer;
 pub mod sdp;
 pub mod stage;
 pub mod template;
+pub mod terms;
 
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};

@@ -47,7 +47,10 @@ pub enum PeerError {
 #[derive(Debug)]
 struct Route {
     mixer_pad: gst::Pad,
-    transceiver: WebRTCRTPTransceiver,
+    /// Its media section.
+    section: u32,
+    /// Whether the browser is to see it.
+    visible: bool,
 }
 
 /// See the module.
@@ -77,8 +80,10 @@ pub struct Peer {
     /// Whether an offer is due as soon as all promises are there.
     stale: bool,
     negotiation: Negotiation,
-    /// Media sections of the latest offer.
-    sections: usize,
+    /// Media sections, those of the next offer included.
+    sections: u32,
+    /// Sections that the latest offer kept from the browser.
+    hidden: BTreeSet<u32>,
 }
 
 impl Peer {
@@ -143,7 +148,8 @@ impl Peer {
             unpromised: 0,
             stale: false,
             negotiation: Negotiation::default(),
-            sections: codecs.len(),
+            sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
+            hidden: BTreeSet::new(),
             chains,
             options,
         })
@@ -204,10 +210,8 @@ impl Peer {
     ) -> Result<(), PeerError> {
         for codec in &source.codecs {
             let key = (source.user.clone(), *codec);
-            if let Some(route) = self.routes.get(&key) {
-                route
-                    .transceiver
-                    .set_direction(WebRTCRTPTransceiverDirection::Sendonly);
+            if let Some(route) = self.routes.get_mut(&key) {
+                route.visible = true;
             } else {
                 let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
                 self.routes.insert(key, route);
@@ -219,11 +223,9 @@ impl Peer {
 
     /// Tells the browser that a participant's tracks are over, for now.
     pub fn hide(&mut self, user: &Identifier) {
-        for ((source, _), route) in &self.routes {
+        for ((source, _), route) in &mut self.routes {
             if source == user {
-                route
-                    .transceiver
-                    .set_direction(WebRTCRTPTransceiverDirection::Inactive);
+                route.visible = false;
                 self.stale = true;
             }
         }
@@ -249,6 +251,7 @@ impl Peer {
             .webrtcbin
             .request_pad(&template, Some(&name), Some(&caps))
             .ok_or(PeerError::Pad("webrtcbin's sink"))?;
+        let section = self.sections;
         self.sections += 1;
         webrtc_pad.set_property("msid", &source.stream_id);
         let transceiver = webrtc_pad.property::<WebRTCRTPTransceiver>("transceiver");
@@ -283,7 +286,8 @@ impl Peer {
             .map_err(|error| PeerError::Link("route", error))?;
         Ok(Route {
             mixer_pad,
-            transceiver,
+            section,
+            visible: true,
         })
     }
 
@@ -307,9 +311,20 @@ impl Peer {
         self.unpromised = self.unpromised.saturating_sub(1);
     }
 
-    /// An offer is on its way to the client.
-    pub fn offered(&mut self) {
+    /// An offer is made: returns it as the client is to read it.
+    pub fn offered(
+        &mut self,
+        offer: &gst_webrtc::WebRTCSessionDescription,
+    ) -> gst_webrtc::WebRTCSessionDescription {
         self.negotiation.made();
+        self.hidden = self
+            .routes
+            .values()
+            .filter(|route| !route.visible)
+            .map(|route| route.section)
+            .collect();
+        let sdp = sdp::hide(offer.sdp(), &self.hidden);
+        gst_webrtc::WebRTCSessionDescription::new(offer.type_(), sdp)
     }
 
     /// Takes the client's answer; what comes of it is a [`PeerInput::AnswerSet`].
@@ -324,18 +339,18 @@ impl Peer {
         if !self.negotiation.awaits_answer() {
             return Err(AnswerRefusal::Unasked);
         }
-        let offered = self
-            .webrtcbin
-            .property::<Option<gst_webrtc::WebRTCSessionDescription>>("local-description")
-            .map_or(self.sections, |offer| offer.sdp().medias().count());
-        sdp::judge(answer.sdp(), offered)?;
+        sdp::judge(answer.sdp())?;
+        let answer = gst_webrtc::WebRTCSessionDescription::new(
+            answer.type_(),
+            sdp::reveal(answer.sdp(), &self.hidden),
+        );
         let (connection, inputs) = (self.connection, inputs.clone());
         let promise = gst::Promise::with_change_func(move |reply| {
             let result = promise_error(&reply).map_or(Ok(()), Err);
             inputs.send(Input::Peer(connection, PeerInput::AnswerSet(result)));
         });
         self.webrtcbin
-            .emit_by_name::<()>("set-remote-description", &[answer, &promise]);
+            .emit_by_name::<()>("set-remote-description", &[&answer, &promise]);
         Ok(())
     }
 
@@ -428,7 +443,7 @@ pub enum AnswerRefusal {
     Unasked,
     /// It rejects what was offered.
     #[error(transparent)]
-    Answer(#[from] sdp::AnswerError),
+    Rejected(#[from] sdp::Rejected),
 }
 
 /// A participant as others are shown it.

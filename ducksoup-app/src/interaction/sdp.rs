@@ -4,6 +4,7 @@
 //! are judged.
 
 use ducksoup_signaller::protocol::VideoFormat;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Sound or picture.
@@ -131,38 +132,65 @@ impl Codec {
     }
 }
 
-/// Why an answer cannot be worked with.
+/// A media section that the browser rejects: it has none of the offered codecs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
-    /// The browser has none of the offered codecs.
-    #[error("the browser rejects media section {0} ({1})")]
-    Rejected(usize, String),
-    /// Sections are missing.
-    #[error("the answer has {found} media sections, the offer {offered}")]
-    Sections {
-        /// In the answer.
-        found: usize,
-        /// In the offer.
-        offered: usize,
-    },
+#[error("the browser rejects media section {section} ({kind})")]
+pub struct Rejected {
+    section: usize,
+    kind: String,
 }
 
 /// Judges an answer: a section that the browser rejects would be a silent black picture.
 ///
 /// # Errors
-/// The first section that cannot work.
-pub fn judge(answer: &gst_sdp::SDPMessageRef, offered: usize) -> Result<(), AnswerError> {
-    let found = answer.medias().count();
-    if found != offered {
-        return Err(AnswerError::Sections { found, offered });
-    }
-    for (index, media) in answer.medias().enumerate() {
+/// The first section that is rejected.
+pub fn judge(answer: &gst_sdp::SDPMessageRef) -> Result<(), Rejected> {
+    for (section, media) in answer.medias().enumerate() {
         if media.port() == 0 && media.attribute_val("bundle-only").is_none() {
             let kind = media.media().unwrap_or("unknown").to_owned();
-            return Err(AnswerError::Rejected(index, kind));
+            return Err(Rejected { section, kind });
         }
     }
     Ok(())
+}
+
+/// The offer as the browser reads it: the `hidden` sections are inactive. webrtcbin 1.22 cannot
+/// change a direction ("transceiver direction changes are not implemented"), so it never hears of
+/// one; [`reveal`] is the way back. A browser that sees a section go inactive takes the track
+/// away, and one that sees it return fires `track` again.
+#[must_use]
+pub fn hide(offer: &gst_sdp::SDPMessageRef, hidden: &BTreeSet<u32>) -> gst_sdp::SDPMessage {
+    redirect(offer, hidden, "sendonly", "inactive")
+}
+
+/// The answer as webrtcbin reads it: the `hidden` sections are received.
+#[must_use]
+pub fn reveal(answer: &gst_sdp::SDPMessageRef, hidden: &BTreeSet<u32>) -> gst_sdp::SDPMessage {
+    redirect(answer, hidden, "inactive", "recvonly")
+}
+
+fn redirect(
+    sdp: &gst_sdp::SDPMessageRef,
+    sections: &BTreeSet<u32>,
+    from: &str,
+    to: &str,
+) -> gst_sdp::SDPMessage {
+    let mut sdp = sdp.to_owned();
+    for section in sections {
+        let Some(media) = sdp.media_mut(*section) else {
+            continue;
+        };
+        let place = media
+            .attributes()
+            .position(|attribute| attribute.key() == from);
+        if let Some(place) = place.and_then(|place| u32::try_from(place).ok())
+            && media.remove_attribute(place).is_ok()
+        {
+            // webrtcbin 1.22 reads every attribute's value: one without crashes it.
+            media.add_attribute(to, Some(""));
+        }
+    }
+    sdp
 }
 
 #[cfg(test)]
@@ -185,17 +213,11 @@ mod tests {
     fn a_rejected_section_is_named() {
         let good = "m=audio 9 UDP/TLS/RTP/SAVPF 111";
         let rejected = "m=video 0 UDP/TLS/RTP/SAVPF 102";
-        assert_eq!(judge(&answer(&[good]), 1), Ok(()));
+        assert_eq!(judge(&answer(&[good])), Ok(()));
+        let error = judge(&answer(&[good, rejected])).expect_err("video is rejected");
         assert_eq!(
-            judge(&answer(&[good, rejected]), 2),
-            Err(AnswerError::Rejected(1, "video".to_owned()))
-        );
-        assert_eq!(
-            judge(&answer(&[good]), 2),
-            Err(AnswerError::Sections {
-                found: 1,
-                offered: 2
-            })
+            error.to_string(),
+            "the browser rejects media section 1 (video)"
         );
     }
 
@@ -213,6 +235,32 @@ mod tests {
                 .structure(0)
                 .expect("one")
                 .has_field("ssrc")
+        );
+    }
+
+    #[test]
+    fn a_hidden_section_is_inactive_for_the_browser_alone() {
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=recvonly";
+        let shown =
+            "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=sendonly\r\na=rtpmap:96 VP8/90000";
+        let offer = answer(&[audio, shown]);
+        let hidden = BTreeSet::from([1, 7]);
+        let read = hide(&offer, &hidden).as_text().expect("text");
+        assert!(
+            read.contains("a=recvonly") && read.contains("a=inactive"),
+            "{read}"
+        );
+        assert!(
+            !read.contains("a=sendonly") && read.contains("a=rtpmap:96"),
+            "{read}"
+        );
+        let back = reveal(&hide(&offer, &hidden), &hidden)
+            .as_text()
+            .expect("text");
+        assert_eq!(back.matches("a=recvonly").count(), 2, "{back}");
+        assert_eq!(
+            hide(&offer, &BTreeSet::new()).as_text().ok(),
+            offer.as_text().ok()
         );
     }
 }

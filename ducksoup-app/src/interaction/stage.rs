@@ -353,7 +353,7 @@ impl Stage {
         let user = peer.options.user.clone();
         match input {
             PeerInput::Offered(Ok(offer)) => {
-                peer.offered();
+                let offer = peer.offered(&offer);
                 self.signaller.send_sdp(&session(connection), &offer);
             }
             PeerInput::Offered(Err(error)) | PeerInput::AnswerSet(Err(error)) => {
@@ -602,6 +602,20 @@ impl Stage {
             Effect::Send { to, message } => self.send(to, message),
             Effect::Close(connection) => self.door.send(StageFrame::Close { connection }),
             Effect::Decline(connection) => self.door.send(StageFrame::Decline { connection }),
+            Effect::Differs {
+                connection,
+                options,
+            } => {
+                let user = self.lifecycle.user_of(connection).cloned();
+                let fields = json!({"value": options});
+                self.journal.write(
+                    Level::Info,
+                    "interaction",
+                    "peer_options_differ",
+                    user.as_ref(),
+                    fields,
+                );
+            }
             Effect::OpenPeer {
                 connection,
                 options,

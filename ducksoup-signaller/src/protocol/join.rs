@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn large_values_are_clamped() {
         let join = join(
-            json!({"duration": 99999, "size": 50, "width": 1e12, "height": 4000,
+            &json!({"duration": 99999, "size": 50, "width": 1e12, "height": 4000,
             "framerate": 240}),
         )
         .expect("valid");

@@ -27,6 +27,9 @@ pub(super) struct Offer {
     pub keyframe: bool,
     /// The receiver takes packets. When it does not, nothing is kept for it.
     pub ready: bool,
+    /// A push to it has not come back. No keyframe is asked for until it does: a receiver that hangs would
+    /// else make the source send them to everyone for ever.
+    pub busy: bool,
 }
 
 /// What became of a packet.
@@ -69,9 +72,6 @@ enum Gate {
     Shut {
         asked: bool,
     },
-    /// Waits for a keyframe, but asks for none until the receiver moves again: one that hangs would
-    /// else make the source send keyframes to everyone for ever.
-    Full,
 }
 
 impl<T> Fifo<T> {
@@ -105,7 +105,7 @@ impl<T> Fifo<T> {
         if kind == Kind::Video && !offer.keyframe && self.gate != Gate::Open {
             self.gated += 1;
             self.dropped = true;
-            return Outcome::Dropped(self.wish());
+            return Outcome::Dropped(self.wish(offer.busy));
         }
         if self.entries.len() >= limit(kind) && !self.make_room(kind, offer.keyframe) {
             self.drops += 1;
@@ -135,15 +135,6 @@ impl<T> Fifo<T> {
         self.entries.len()
     }
 
-    /// The receiver took a packet; `true`: it hung, and now needs a keyframe.
-    pub(super) fn moved(&mut self) -> bool {
-        let hung = self.gate == Gate::Full;
-        if hung {
-            self.gate = Gate::Shut { asked: true };
-        }
-        hung
-    }
-
     /// The receiver begins anew: nothing of before is for it.
     pub(super) fn clear(&mut self) {
         self.drops += self.entries.len() as u64;
@@ -153,9 +144,10 @@ impl<T> Fifo<T> {
     }
 
     /// What to ask the source for, now that a packet met a shut gate.
-    fn wish(&mut self) -> Option<Urgency> {
+    fn wish(&mut self, busy: bool) -> Option<Urgency> {
         match self.gate {
-            Gate::Open | Gate::Full => None,
+            Gate::Open => None,
+            Gate::Shut { .. } if busy => None,
             Gate::Shut { asked: true } => Some(Urgency::Repair),
             Gate::Shut { asked: false } => {
                 self.gate = Gate::Shut { asked: true };
@@ -182,7 +174,7 @@ impl<T> Fifo<T> {
             None => self.dropped = true,
         }
         if kind == Kind::Video && self.entries.is_empty() && !keyframe {
-            self.gate = Gate::Full;
+            self.gate = Gate::Shut { asked: true };
             return false;
         }
         true
@@ -209,6 +201,7 @@ mod tests {
             stream,
             keyframe,
             ready: true,
+            busy: false,
         }
     }
 
@@ -274,17 +267,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_video_queue_without_another_keyframe_waits_for_the_next_in_silence() {
+    fn a_full_video_queue_without_another_keyframe_asks_for_one_when_the_receiver_moves() {
         let mut fifo = Fifo::new();
         for item in 0..VIDEO_LIMIT {
             video(&mut fifo, offer(A, item == 0), item);
         }
+        let hangs = Offer {
+            busy: true,
+            ..delta()
+        };
         for item in 0..3 {
-            assert_eq!(video(&mut fifo, delta(), item), Outcome::Dropped(None));
+            assert_eq!(video(&mut fifo, hangs, item), Outcome::Dropped(None));
         }
         assert_eq!(fifo.len(), 0);
-        assert!(fifo.moved(), "asks once the receiver moves");
-        assert!(!fifo.moved());
         let repair = Outcome::Dropped(Some(Urgency::Repair));
         assert_eq!(video(&mut fifo, delta(), 0), repair);
         assert_eq!(video(&mut fifo, key(), 7), Outcome::Queued);
@@ -299,7 +294,6 @@ mod tests {
         }
         assert_eq!(video(&mut fifo, key(), 9), Outcome::Queued);
         assert_eq!(fifo.len(), 1);
-        assert!(!fifo.moved());
     }
 
     #[test]

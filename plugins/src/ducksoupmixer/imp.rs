@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::lane::Lane;
-use super::packet::{Beginning, Packet};
+use super::lock;
 use super::pad::{MixerSinkPad, MixerSrcPad};
 use super::receiver::Receiver;
-use super::rewrite::StreamId;
 use super::switchboard::{Errands, Switchboard};
 use super::throttle::Urgency;
-use super::{keyframe, lock};
 use crate::estimate;
 use gst::{glib, prelude::*, subclass::prelude::*};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -45,13 +43,14 @@ impl Default for Settings {
 }
 
 // Lock order: board → a sink pad's state → a receiver's lanes → GStreamer's object locks. A pad's settings and
-// the element's are leaves. None is held while something is pushed, or a pad added, removed or activated.
+// the element's are leaves. None is held while something is pushed, or a pad added, removed or activated, or
+// while a reference to somebody else's pad is dropped (the last one unlinks, which calls us).
 
 /// See [`super::Mixer`].
 #[derive(Debug, Default)]
 pub struct Mixer {
     settings: Mutex<Settings>,
-    board: Mutex<Switchboard>,
+    pub(super) board: Mutex<Switchboard>,
 }
 
 #[glib::object_subclass]
@@ -313,7 +312,8 @@ impl Mixer {
                 receiver.with(id, Lane::unlinked);
             }
         });
-        lock(&self.board).add_route(id, &pad, &self.obj());
+        let stream = format!("{}/{name}", self.obj().name());
+        lock(&self.board).add_route(id, &pad, stream);
         if let Err(error) = self.obj().add_pad(&pad) {
             gst::error!(CAT, imp = self, "cannot add {name}: {error}");
             lock(&self.board).remove_route(id);
@@ -326,7 +326,7 @@ impl Mixer {
 
     /// Lets every route find its source anew, after something about the pads changed.
     pub(super) fn reroute(&self) {
-        let audio_bitrate = lock(&self.settings).audio_bitrate;
+        let audio_bitrate = self.audio_bitrate();
         let errands = lock(&self.board).reroute(audio_bitrate);
         self.run(errands);
     }
@@ -336,7 +336,7 @@ impl Mixer {
         let Some(id) = pad.imp().id() else { return };
         let receiver = {
             let mut board = lock(&self.board);
-            board.route_changed(id, &self.obj());
+            board.route_changed(id);
             board.receiver_of(id)
         };
         let promised = pad.imp().promised();
@@ -346,17 +346,12 @@ impl Mixer {
         self.reroute();
     }
 
-    /// A route's receiver (or its gate) wants a keyframe.
-    pub(super) fn ask_source_of(&self, route: u32, urgency: Urgency) {
-        let source = lock(&self.board).source_of(route);
-        if let Some(sink) = source {
-            self.ask(&sink, urgency);
-        }
-    }
-
-    fn run(&self, errands: Errands) {
-        for sink in errands.newcomers {
-            self.ask(&sink, Urgency::Newcomer);
+    pub(super) fn run(&self, errands: Errands) {
+        for (target, sink) in errands.newcomers {
+            if target.pad.imp().takes_packets() {
+                target.receiver.with(target.lane, Lane::count_request);
+                self.ask(&sink, Urgency::Newcomer);
+            }
         }
         for (sink, bitrate) in errands.shares {
             if sink.push_event(estimate::event(bitrate)) {
@@ -369,7 +364,7 @@ impl Mixer {
     }
 
     /// Asks a source for a keyframe, now or as soon as its throttle allows.
-    fn ask(&self, sink: &MixerSinkPad, urgency: Urgency) {
+    pub(super) fn ask(&self, sink: &MixerSinkPad, urgency: Urgency) {
         let now = self.now();
         let ask = lock(&sink.imp().state).throttle.request(urgency, now);
         if ask {
@@ -377,7 +372,7 @@ impl Mixer {
         }
     }
 
-    fn push_key_unit(sink: &MixerSinkPad) {
+    pub(super) fn push_key_unit(sink: &MixerSinkPad) {
         let count = {
             let mut state = lock(&sink.imp().state);
             state.counts.keyframe_requests += 1;
@@ -396,7 +391,7 @@ impl Mixer {
     }
 
     /// The throttles' time, in ns: the pipeline's clock, so that tests can turn it.
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         let clock = self.obj().clock();
         clock
             .unwrap_or_else(gst::SystemClock::obtain)
@@ -404,89 +399,7 @@ impl Mixer {
             .nseconds()
     }
 
-    fn sink_chain(
-        &self,
-        pad: &MixerSinkPad,
-        buffer: gst::Buffer,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let Some((sink, beginning)) = pad.imp().id().zip(Beginning::read(&buffer)) else {
-            gst::log!(CAT, obj = pad, "no RTP packet: {buffer:?}");
-            lock(&pad.imp().state).counts.malformed += 1;
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        let header = beginning.header();
-        let (targets, time, keyframe, waiting) = {
-            let mut state = lock(&pad.imp().state);
-            state.flows = true;
-            state.counts.packets += 1;
-            state.counts.bytes += buffer.size() as u64;
-            let keyframe = state.begins_keyframe(&beginning);
-            let time = state.running_time(buffer.pts());
-            let waiting = state.throttle.is_waiting();
-            (state.targets.clone(), time, keyframe, waiting)
-        };
-        let stream = StreamId {
-            sink,
-            ssrc: header.ssrc,
-        };
-        let packet = Packet::new(buffer, header, time);
-        let wishes = targets
-            .iter()
-            .filter_map(|(receiver, lane)| receiver.offer(*lane, stream, keyframe, &packet));
-        for urgency in wishes.collect::<Vec<_>>() {
-            self.ask(pad, urgency);
-        }
-        if waiting {
-            let now = self.now();
-            let due = lock(&pad.imp().state).throttle.poll(now);
-            if due {
-                Self::push_key_unit(pad);
-            }
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    fn sink_chain_list(
-        &self,
-        pad: &MixerSinkPad,
-        list: &gst::BufferListRef,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        for buffer in list.iter_owned() {
-            self.sink_chain(pad, buffer)?;
-        }
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Every event of a source ends here: routes outlive their sources.
-    fn sink_event(&self, pad: &MixerSinkPad, event: &gst::Event) -> bool {
-        use gst::EventView;
-        gst::log!(CAT, obj = pad, "{event:?}");
-        match event.view() {
-            EventView::StreamStart(_) => lock(&pad.imp().state).ended = false,
-            EventView::Caps(event) => {
-                lock(&pad.imp().state).set_caps(event.caps_owned());
-                self.reroute();
-            }
-            EventView::Segment(event) => {
-                let segment = event.segment().downcast_ref::<gst::ClockTime>().cloned();
-                lock(&pad.imp().state).segment = segment;
-            }
-            EventView::FlushStop(_) => {
-                let mut state = lock(&pad.imp().state);
-                state.segment = None;
-                state.ended = false;
-            }
-            EventView::Eos(_) => {
-                gst::info!(CAT, obj = pad, "has ended");
-                lock(&pad.imp().state).ended = true;
-                self.end_if_all_ended();
-            }
-            _ => {}
-        }
-        true
-    }
-
-    fn end_if_all_ended(&self) {
+    pub(super) fn end_if_all_ended(&self) {
         let receivers = {
             let board = lock(&self.board);
             if !board.all_ended() {
@@ -499,104 +412,11 @@ impl Mixer {
         }
     }
 
-    fn sink_query(&self, pad: &MixerSinkPad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Caps(query) => {
-                let caps = pad.pad_template_caps();
-                let filter = query.filter().map(|filter| filter.to_owned());
-                query.set_result(&filter.map_or_else(
-                    || caps.clone(),
-                    |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
-                ));
-                true
-            }
-            gst::QueryViewMut::AcceptCaps(query) => {
-                let accepted = pad.pad_template_caps().can_intersect(query.caps());
-                query.set_result(accepted);
-                true
-            }
-            // Nothing is known of a source's receivers that would hold for all of them.
-            _ => false,
-        }
+    pub(super) fn audio_bitrate(&self) -> u32 {
+        lock(&self.settings).audio_bitrate
     }
 
-    fn src_event(&self, pad: &MixerSrcPad, event: &gst::Event) -> bool {
-        let Some((id, receiver)) = self.receiver_of(pad) else {
-            return false;
-        };
-        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
-            receiver.with(id, Lane::count_request);
-            self.ask_source_of(id, Urgency::Repair);
-            return true;
-        }
-        if let Some(bitrate) = estimate::parse(event) {
-            let audio_bitrate = lock(&self.settings).audio_bitrate;
-            let errands = lock(&self.board).estimate(id, bitrate, audio_bitrate);
-            self.run(errands);
-            return true;
-        }
-        // One receiver's quality, latency or reconfiguration is no business of the others' sources.
-        gst::log!(CAT, obj = pad, "ends here: {event:?}");
-        matches!(
-            event.type_(),
-            gst::EventType::Qos | gst::EventType::Latency | gst::EventType::Reconfigure
-        )
-    }
-
-    fn src_query(&self, pad: &MixerSrcPad, query: &mut gst::QueryRef) -> bool {
-        match query.view_mut() {
-            gst::QueryViewMut::Latency(query) => {
-                query.set(true, gst::ClockTime::ZERO, gst::ClockTime::NONE);
-                true
-            }
-            gst::QueryViewMut::Caps(query) => {
-                let caps = pad
-                    .imp()
-                    .promised()
-                    .unwrap_or_else(|| pad.pad_template_caps());
-                let filter = query.filter().map(|filter| filter.to_owned());
-                query.set_result(&filter.map_or_else(
-                    || caps.clone(),
-                    |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
-                ));
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn src_activatemode(
-        &self,
-        pad: &MixerSrcPad,
-        mode: gst::PadMode,
-        active: bool,
-    ) -> Result<(), gst::LoggableError> {
-        if mode != gst::PadMode::Push {
-            return Err(gst::loggable_error!(CAT, "only push mode"));
-        }
-        gst::debug!(CAT, obj = pad, "active: {active}");
-        if let Some((id, receiver)) = self.receiver_of(pad) {
-            receiver.with(id, Lane::close);
-        }
-        Ok(())
-    }
-
-    /// Somebody listens now: tell them at once what comes, and get them a picture.
-    fn src_linked(&self, pad: &MixerSrcPad) {
-        let Some((id, receiver)) = self.receiver_of(pad) else {
-            return;
-        };
-        receiver.announce(id, Lane::linked);
-        let source = lock(&self.board).source_of(id);
-        if let Some(sink) = source
-            && sink.imp().wants_asking()
-            && pad.is_active()
-        {
-            self.ask(&sink, Urgency::Newcomer);
-        }
-    }
-
-    fn receiver_of(&self, pad: &MixerSrcPad) -> Option<(u32, Arc<Receiver>)> {
+    pub(super) fn receiver_of(&self, pad: &MixerSrcPad) -> Option<(u32, Arc<Receiver>)> {
         let id = pad.imp().id()?;
         Some((id, lock(&self.board).receiver_of(id)?))
     }
@@ -619,45 +439,6 @@ impl Mixer {
         }
         for sink in sinks {
             sink.imp().reset();
-        }
-    }
-}
-
-impl super::pad::sink::State {
-    fn set_caps(&mut self, caps: gst::Caps) {
-        let name = caps
-            .structure(0)
-            .and_then(|structure| structure.get::<String>("encoding-name").ok());
-        self.codec = keyframe::Codec::from_encoding_name(name.as_deref().unwrap_or_default());
-        self.caps = Some(caps);
-    }
-
-    /// Whether this packet is the first of a keyframe. Where that cannot be told, every new
-    /// timestamp counts as one.
-    fn begins_keyframe(&mut self, beginning: &Beginning) -> bool {
-        let header = beginning.header();
-        let frame = (header.ssrc, header.timestamp);
-        let unknown = self.codec == keyframe::Codec::Other;
-        if self.keyframe == Some(frame)
-            || !(unknown || self.codec.begins_keyframe(beginning.payload()))
-        {
-            return false;
-        }
-        self.keyframe = Some(frame);
-        if !unknown {
-            self.counts.keyframes += 1;
-            self.throttle.keyframe();
-        }
-        true
-    }
-
-    fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
-        let Some(segment) = &self.segment else {
-            return pts;
-        };
-        match segment.to_running_time_full(pts?)? {
-            gst::Signed::Positive(time) => Some(time),
-            gst::Signed::Negative(_) => Some(gst::ClockTime::ZERO),
         }
     }
 }

@@ -8,7 +8,6 @@ use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
-use super::throttle::Urgency;
 use gst::{glib, prelude::*};
 use std::time::Instant;
 
@@ -94,6 +93,7 @@ struct Ticketed {
 pub(super) struct Lane {
     id: u32,
     pad: MixerSrcPad,
+    stream: String,
     source: Option<Source>,
     promised: Option<gst::Caps>,
     form: Option<Form>,
@@ -101,6 +101,9 @@ pub(super) struct Lane {
     fifo: Fifo<Ticketed>,
     rewriter: Rewriter,
     phase: Phase,
+    /// The receiver took packets when somebody last looked. Looking needs a reference to the peer, which must
+    /// not be dropped under the lock: the last one unlinks the pads, and so comes back here.
+    ready: bool,
     /// Since when a thread is pushing here.
     busy: Option<Instant>,
     /// All sources have ended: EOS follows what is queued.
@@ -111,7 +114,8 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(id: u32, pad: MixerSrcPad) -> Self {
+    /// `stream` is the id of its output for `stream-start`.
+    pub(super) fn new(id: u32, pad: MixerSrcPad, stream: String) -> Self {
         let start = Place {
             sequence: glib::random_int() as u16,
             timestamp: glib::random_int(),
@@ -119,6 +123,7 @@ impl Lane {
         Self {
             id,
             pad,
+            stream,
             source: None,
             promised: None,
             form: None,
@@ -126,6 +131,7 @@ impl Lane {
             fifo: Fifo::new(),
             rewriter: Rewriter::new(start),
             phase: Phase::Unlinked,
+            ready: false,
             busy: None,
             ending: false,
             failing: None,
@@ -146,6 +152,11 @@ impl Lane {
         self.busy.is_some()
     }
 
+    /// A thread may push here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready && !self.is_busy()
+    }
+
     pub(super) fn busy_since(&self) -> Option<Instant> {
         self.busy
     }
@@ -159,12 +170,9 @@ impl Lane {
         self.pad.is_active() && self.pad.is_linked()
     }
 
-    /// The receiver takes packets. A blocked pad (a `webrtcbin` whose transport is not up yet) is not
-    /// pushed into: it would hold up what else this receiver gets.
-    pub(super) fn is_ready(&self) -> bool {
-        self.pad.is_active()
-            && !self.pad.is_blocked()
-            && self.pad.peer().is_some_and(|peer| !peer.is_blocked())
+    /// Whether the receiver takes packets, as the pad's `takes_packets` said last.
+    pub(super) fn set_ready(&mut self, ready: bool) {
+        self.ready = ready;
     }
 
     /// `None` while the source is away.
@@ -283,7 +291,7 @@ impl Lane {
         let unannounced = matches!(self.phase, Phase::Closed | Phase::Renewed);
         let ending = self.ending && !matches!(self.phase, Phase::Ended | Phase::Unlinked);
         let due = self.fifo.len() > 0 || ending || (unannounced && self.form.is_some());
-        due && !self.is_busy() && self.is_connected() && !self.is_ready()
+        due && !self.is_busy() && !self.ready && self.is_connected()
     }
 
     /// All sources have ended.
@@ -342,9 +350,7 @@ impl Lane {
     }
 
     fn stream_start(&self, group: gst::GroupId) -> gst::Event {
-        let element = self.pad.parent().map(|parent| parent.name());
-        let stream = format!("{}/{}", element.unwrap_or_default(), self.pad.name());
-        gst::event::StreamStart::builder(&stream)
+        gst::event::StreamStart::builder(&self.stream)
             .group_id(group)
             .build()
     }
@@ -371,7 +377,8 @@ impl Lane {
         let offer = Offer {
             stream,
             keyframe,
-            ready: self.is_ready(),
+            ready: self.ready,
+            busy: self.is_busy(),
         };
         let ticketed = Ticketed {
             ticket,
@@ -388,7 +395,7 @@ impl Lane {
     /// The order of the packet that can be sent next.
     pub(super) fn next_ticket(&self) -> Option<u64> {
         let ticket = self.fifo.peek()?.ticket;
-        (self.phase == Phase::Open && !self.is_busy() && self.is_ready()).then_some(ticket)
+        (self.phase == Phase::Open && self.is_idle()).then_some(ticket)
     }
 
     /// The next packet and its new header; `None` when there is none, or it came too late.
@@ -413,12 +420,12 @@ impl Lane {
         Some((packet, new, form.extensions.clone()))
     }
 
-    /// A push came back: what to ask the source for, and the error when it is a new one.
+    /// A push came back. Returns the error when it is a new one.
     pub(super) fn sent(
         &mut self,
         size: u64,
         result: Result<gst::FlowSuccess, gst::FlowError>,
-    ) -> (Option<Urgency>, Option<gst::FlowError>) {
+    ) -> Option<gst::FlowError> {
         let failure = result.err();
         match failure {
             None => {
@@ -429,11 +436,7 @@ impl Lane {
         }
         let news = failure.filter(|error| self.failing != Some(*error));
         self.failing = failure;
-        let wish = (self.fifo.moved() && failure.is_none()).then_some(Urgency::Repair);
-        if wish.is_some() {
-            self.counts.keyframe_requests += 1;
-        }
-        (wish, news)
+        news
     }
 
     pub(super) fn count_request(&mut self) {

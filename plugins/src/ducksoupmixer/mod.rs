@@ -47,8 +47,10 @@
 mod fifo;
 mod header;
 mod imp;
+mod incoming;
 mod keyframe;
 mod lane;
+mod outgoing;
 mod packet;
 mod pad;
 mod receiver;

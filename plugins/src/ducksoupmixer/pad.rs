@@ -23,7 +23,7 @@ pub(super) mod sink {
     use crate::ducksoupmixer::receiver::Receiver;
     use crate::ducksoupmixer::routing::Kind;
     use crate::ducksoupmixer::throttle::Throttle;
-    use crate::ducksoupmixer::{MediaKind, Mixer, lock};
+    use crate::ducksoupmixer::{MediaKind, Mixer, MixerSrcPad, lock};
     use gst::{glib, prelude::*, subclass::prelude::*};
     use std::sync::{Arc, Mutex, OnceLock};
 
@@ -46,11 +46,19 @@ pub(super) mod sink {
         /// SSRC and timestamp of the newest keyframe: its further packets begin no other one.
         pub keyframe: Option<(u32, u32)>,
         pub throttle: Throttle,
-        /// Where its packets go: receivers and the numbers of their lanes.
-        pub targets: Arc<[(Arc<Receiver>, u32)]>,
+        /// Where its packets go.
+        pub targets: Arc<[Target]>,
         /// The bitrate (bit/s) that upstream was last told.
         pub told: Option<u32>,
         pub counts: Counts,
+    }
+
+    /// A route's receiver, and its lane there.
+    #[derive(Debug)]
+    pub(in crate::ducksoupmixer) struct Target {
+        pub receiver: Arc<Receiver>,
+        pub lane: u32,
+        pub pad: MixerSrcPad,
     }
 
     #[derive(Debug, Default, Clone, Copy)]
@@ -224,6 +232,15 @@ pub(super) mod src {
 
         pub(in crate::ducksoupmixer) fn id(&self) -> Option<u32> {
             self.id.get().copied()
+        }
+
+        /// The receiver takes packets. A blocked pad (a `webrtcbin` whose transport is not up yet) is not
+        /// pushed into: nothing would wait for it but old packets. Never called under a lock.
+        pub(in crate::ducksoupmixer) fn takes_packets(&self) -> bool {
+            let pad = self.obj();
+            pad.is_active()
+                && !pad.is_blocked()
+                && pad.peer().is_some_and(|peer| !peer.is_blocked())
         }
 
         pub(in crate::ducksoupmixer) fn receiver(&self) -> String {

@@ -14,7 +14,6 @@ use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::StreamId;
 use super::throttle::Urgency;
-use gst::glib;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,7 +29,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Receiver {
     name: String,
-    mixer: glib::WeakRef<super::Mixer>,
     group: gst::GroupId,
     shared: Mutex<Shared>,
     /// There may be work, or none any more.
@@ -72,10 +70,9 @@ enum Work {
 }
 
 impl Receiver {
-    pub(super) fn new(name: &str, mixer: glib::WeakRef<super::Mixer>) -> Arc<Self> {
+    pub(super) fn new(name: &str) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
-            mixer,
             group: gst::GroupId::next(),
             shared: Mutex::new(Shared {
                 lanes: Vec::new(),
@@ -211,6 +208,7 @@ impl Receiver {
     pub(super) fn offer(
         self: &Arc<Self>,
         id: u32,
+        ready: bool,
         stream: StreamId,
         keyframe: bool,
         packet: &Packet,
@@ -222,6 +220,7 @@ impl Receiver {
         let ticket = shared.next_ticket;
         shared.next_ticket += 1;
         let lane = shared.lane(id)?;
+        lane.set_ready(ready);
         let outcome = lane.offer(stream, keyframe, packet, ticket);
         let busy = lane.is_busy();
         match outcome {
@@ -279,16 +278,9 @@ impl Receiver {
                 (0, Err(gst::FlowError::Error))
             }
         };
-        let (wish, news) = self
-            .finish(epoch, id, |lane| lane.sent(size, result))
-            .unwrap_or_default();
-        if let Some(error) = news {
+        let news = self.finish(epoch, id, |lane| lane.sent(size, result));
+        if let Some(error) = news.flatten() {
             gst::warning!(CAT, obj = pad, "receiver {} returns {error}", self.name);
-        }
-        if let Some(urgency) = wish
-            && let Some(mixer) = self.mixer.upgrade()
-        {
-            mixer.imp().ask_source_of(id, urgency);
         }
     }
 
@@ -314,14 +306,25 @@ impl Receiver {
         }
     }
 
-    fn wait<'a>(&self, shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
-        if shared.lanes.iter().any(Lane::is_held_up) {
-            let waited = self.wake.wait_timeout(shared, HELD_UP_POLL);
-            return waited.unwrap_or_else(PoisonError::into_inner).0;
+    fn wait<'a>(&'a self, shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
+        let held_up = shared.held_up();
+        if held_up.is_empty() {
+            let woken = self.wake.wait(shared);
+            return woken.unwrap_or_else(PoisonError::into_inner);
         }
-        self.wake
-            .wait(shared)
-            .unwrap_or_else(PoisonError::into_inner)
+        let waited = self.wake.wait_timeout(shared, HELD_UP_POLL);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let looked: Vec<_> = held_up
+            .into_iter()
+            .map(|(id, pad)| (id, pad.imp().takes_packets()))
+            .collect();
+        let mut shared = lock(&self.shared);
+        for (id, ready) in looked {
+            if let Some(lane) = shared.lane(id) {
+                lane.set_ready(ready);
+            }
+        }
+        shared
     }
 
     fn finish<R>(&self, epoch: u64, id: u32, action: impl FnOnce(&mut Lane) -> R) -> Option<R> {
@@ -341,6 +344,12 @@ impl Receiver {
 impl Shared {
     fn lane(&mut self, id: u32) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| lane.id() == id)
+    }
+
+    /// Lanes that have something to send but whose pads were blocked.
+    fn held_up(&self) -> Vec<(u32, MixerSrcPad)> {
+        let lanes = self.lanes.iter().filter(|lane| lane.is_held_up());
+        lanes.map(|lane| (lane.id(), lane.pad().clone())).collect()
     }
 
     fn is_in(&self, own: u64) -> bool {
@@ -378,8 +387,7 @@ impl Shared {
     /// Announcements first, then packets in the order in which they came, then ends.
     fn work(&mut self, group: gst::GroupId) -> Option<(u32, Work)> {
         for lane in &mut self.lanes {
-            if !lane.is_busy()
-                && lane.is_ready()
+            if lane.is_idle()
                 && let Some(announcement) = lane.announce(group)
             {
                 return Some((lane.id(), Work::Tell(announcement)));
@@ -404,7 +412,7 @@ impl Shared {
         }
         self.lanes
             .iter_mut()
-            .filter(|lane| !lane.is_busy() && lane.is_ready())
+            .filter(|lane| lane.is_idle())
             .find_map(|lane| Some((lane.id(), Work::Tell(lane.finish(group)?))))
     }
 }

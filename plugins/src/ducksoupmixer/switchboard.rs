@@ -5,7 +5,7 @@
 
 use super::lane::{Lane, Source};
 use super::lock;
-use super::pad::{MixerSinkPad, MixerSrcPad};
+use super::pad::{MixerSinkPad, MixerSrcPad, sink::Target};
 use super::receiver::Receiver;
 use super::routing::{self, Kind, Stream, Wanted};
 use super::share::{self, Share};
@@ -43,8 +43,8 @@ pub(super) struct Switchboard {
 #[derive(Debug, Default)]
 #[must_use]
 pub(super) struct Errands {
-    /// Sources of new video routes: ask for a keyframe.
-    pub newcomers: Vec<MixerSinkPad>,
+    /// New video routes and their sources: ask for a keyframe.
+    pub newcomers: Vec<(Target, MixerSinkPad)>,
     /// Sources and the bitrate (bit/s) to tell them.
     pub shares: Vec<(MixerSinkPad, u32)>,
 }
@@ -75,9 +75,9 @@ impl Switchboard {
         }
     }
 
-    pub(super) fn add_route(&mut self, id: u32, pad: &MixerSrcPad, mixer: &super::Mixer) {
-        let receiver = self.receiver(&pad.imp().receiver(), mixer);
-        let mut lane = Lane::new(id, pad.clone());
+    pub(super) fn add_route(&mut self, id: u32, pad: &MixerSrcPad, stream: String) {
+        let receiver = self.receiver(&pad.imp().receiver());
+        let mut lane = Lane::new(id, pad.clone(), stream);
         lane.set_promised(pad.imp().promised());
         receiver.add(lane);
         if self.running {
@@ -99,14 +99,14 @@ impl Switchboard {
     }
 
     /// A source pad's properties changed: it may belong to another receiver now.
-    pub(super) fn route_changed(&mut self, id: u32, mixer: &super::Mixer) {
+    pub(super) fn route_changed(&mut self, id: u32) {
         let Some(route) = self.routes.get(&id) else {
             return;
         };
         let name = route.pad.imp().receiver();
         let old = Arc::clone(&route.receiver);
         if old.name() != name {
-            let new = self.receiver(&name, mixer);
+            let new = self.receiver(&name);
             if let Some(lane) = old.remove(id) {
                 new.add(lane);
             }
@@ -120,11 +120,11 @@ impl Switchboard {
         }
     }
 
-    fn receiver(&mut self, name: &str, mixer: &super::Mixer) -> Arc<Receiver> {
+    fn receiver(&mut self, name: &str) -> Arc<Receiver> {
         let receiver = self
             .receivers
             .entry(name.to_owned())
-            .or_insert_with(|| Receiver::new(name, mixer.downgrade()));
+            .or_insert_with(|| Receiver::new(name));
         Arc::clone(receiver)
     }
 
@@ -238,30 +238,30 @@ impl Switchboard {
     fn connect_sinks(&self) {
         for (id, pad) in &self.sinks {
             let edges = self.edges.iter().filter(|(_, sink)| *sink == id);
-            let targets = edges.filter_map(|(src, _)| Some((self.receiver_of(*src)?, *src)));
+            let targets = edges.filter_map(|(src, _)| self.target(*src));
             lock(&pad.imp().state).targets = targets.collect();
         }
     }
 
-    /// The sources of video routes that are new and whose receiver already listens.
-    fn newcomers(&self, before: &BTreeMap<u32, u32>) -> Vec<MixerSinkPad> {
+    fn target(&self, src: u32) -> Option<Target> {
+        let route = self.routes.get(&src)?;
+        Some(Target {
+            receiver: Arc::clone(&route.receiver),
+            lane: src,
+            pad: route.pad.clone(),
+        })
+    }
+
+    /// The video routes that are new, and their sources.
+    fn newcomers(&self, before: &BTreeMap<u32, u32>) -> Vec<(Target, MixerSinkPad)> {
         let new = self
             .edges
             .iter()
             .filter(|(src, sink)| before.get(src) != Some(sink));
         let new = new.filter_map(|(src, sink)| {
             let pad = self.sinks.get(sink)?;
-            if !pad.imp().wants_asking() {
-                return None;
-            }
-            let ready = self.routes.get(src)?.receiver.with(*src, |lane| {
-                let ready = lane.is_ready();
-                if ready {
-                    lane.count_request();
-                }
-                ready
-            })?;
-            ready.then(|| pad.clone())
+            let target = self.target(*src)?;
+            pad.imp().wants_asking().then(|| (target, pad.clone()))
         });
         new.collect()
     }

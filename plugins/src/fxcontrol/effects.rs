@@ -3,6 +3,7 @@
 //! From a description to elements: looks up, asks the policy, checks each property, makes.
 
 use super::description::{Description, DescriptionError, Effect};
+use super::meaning::is_too_much;
 use super::policy::{ElementRefusal, Facts, MediaKind, PadFacts, Policy, PropertyRefusal};
 use super::target::{self, Input, Moment, Setting, TargetError};
 use super::timeline::TimelineError;
@@ -186,6 +187,14 @@ pub(super) fn resolve(
         property: property.to_owned(),
         why,
     })?;
+    let number = setting.number().unwrap_or_default();
+    if is_too_much(spec.owner_type().name(), spec.name(), number) {
+        return Err(FxError::Property {
+            effect: effect.to_owned(),
+            property: property.to_owned(),
+            why: PropertyRefusal::TooMuch,
+        });
+    }
     if let (Setting::Text { set, .. }, Some(path)) = (&mut setting, path) {
         *set = path;
     }

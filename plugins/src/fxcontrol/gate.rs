@@ -139,7 +139,7 @@ mod imp {
 
     impl ElementImpl for Gate {
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            super::any_templates()
+            super::raw_templates()
         }
     }
 
@@ -449,17 +449,21 @@ mod imp {
     }
 }
 
-/// The pads of the elements inside the bin: the effects beside them say what passes.
-pub(super) fn any_templates() -> &'static [gst::PadTemplate] {
+/// The pads of the elements inside the bin: raw media in ordinary memory, so that an overlay draws
+/// into the picture instead of leaving that to a sink.
+pub(super) fn raw_templates() -> &'static [gst::PadTemplate] {
     static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+        let caps = gst::Caps::builder_full()
+            .structure(gst::Structure::new_empty("audio/x-raw"))
+            .structure(gst::Structure::new_empty("video/x-raw"))
+            .build();
         [
             ("sink", gst::PadDirection::Sink),
             ("src", gst::PadDirection::Src),
         ]
         .into_iter()
         .filter_map(|(name, direction)| {
-            let always = gst::PadPresence::Always;
-            gst::PadTemplate::new(name, direction, always, &gst::Caps::new_any()).ok()
+            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
         })
         .collect()
     });

@@ -6,6 +6,7 @@
 use super::FxControlShape;
 use super::chain::{Asked, Chain, Settings, Shared};
 use super::effects::FxError;
+use super::gate::raw_templates;
 use super::report::{About, Report, post};
 use super::target::Input;
 use gst::glib;
@@ -203,22 +204,7 @@ impl ElementImpl for FxControl {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = gst::Caps::builder_full()
-                .structure(gst::Structure::new_empty("audio/x-raw"))
-                .structure(gst::Structure::new_empty("video/x-raw"))
-                .build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-        });
-        &TEMPLATES
+        raw_templates()
     }
 
     fn change_state(

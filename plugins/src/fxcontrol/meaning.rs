@@ -74,6 +74,25 @@ const FILE_BLURB_WORDS: [&str; 7] = [
 /// Text properties that are shown or drawn: a slash in them is a slash.
 const PLAIN_WORDS: [&str; 6] = ["text", "font", "format", "label", "title", "message"];
 
+/// Numbers beyond which an element takes the process down, by type of the element and property:
+/// found by setting every property of every effect of GStreamer 1.22 to the ends of its range.
+const LIMITS: [(&str, &str, f64); 7] = [
+    ("GstAudioEcho", "delay", 60e9), // ns: both are allocated at once
+    ("GstAudioEcho", "max-delay", 60e9),
+    ("GstSpectrum", "bands", 65_536.0), // allocated for each channel
+    ("GstAATv", "width", 4_096.0),      // characters
+    ("GstAATv", "height", 4_096.0),
+    ("GstCACATv", "canvas-width", 4_096.0),
+    ("GstCACATv", "canvas-height", 4_096.0),
+];
+
+/// Whether `number` asks more of an element than the process has.
+pub(super) fn is_too_much(owner: &str, property: &str, number: f64) -> bool {
+    LIMITS
+        .iter()
+        .any(|(type_, name, limit)| *type_ == owner && *name == property && number > *limit)
+}
+
 /// What setting a property means for the world outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -125,6 +144,13 @@ pub(super) fn looks_like_file(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_take_the_process_down_is_too_much() {
+        assert!(is_too_much("GstAudioEcho", "max-delay", 61e9));
+        assert!(!is_too_much("GstAudioEcho", "max-delay", 5e9));
+        assert!(!is_too_much("GstVolume", "volume", 1e18));
+    }
 
     #[test]
     fn a_property_means_what_its_name_and_description_say() {

@@ -62,8 +62,8 @@
 //! # Limits
 //!
 //! A property is set when its slice enters its effect: how fast the effect follows is its own
-//! affair. A value in range may still ask an element for more memory or time than there is
-//! (`audioecho max-delay`); an operator who minds denies the element.
+//! affair. Values in range that are known to crash an element (`audioecho max-delay` of years) are
+//! refused; an element of unknown make may have others, and an operator who minds denies it.
 
 mod chain;
 mod description;

@@ -116,6 +116,9 @@ pub enum PropertyRefusal {
     /// It reaches out of the process.
     #[error("it reaches outside the effect")]
     Outside,
+    /// In range, but the process would not survive it.
+    #[error("it asks for more than an effect may use")]
+    TooMuch,
     /// Not a file of the operator's folders.
     #[error("the value names no file in the effect folders")]
     File,
@@ -146,18 +149,21 @@ const REFUSED_CLASSES: [&str; 18] = [
 
 /// Elements that look like an effect, or would by one change of their description, and do more.
 /// Checked against what GStreamer 1.22 installs; most are refused by the other rules too.
-const REFUSED_ELEMENTS: [&str; 11] = [
+const REFUSED_ELEMENTS: [&str; 14] = [
     "capssetter",
     "clocksync",
     "debugspy",
     "errorignore",
     "identity",
     "imagefreeze",
+    "interlace",
     "proxysink",
     "queue",
     "queue2",
+    "simplevideomarkdetect",
     "tee",
     "videocodectestsink",
+    "videorate",
 ];
 
 impl Policy {

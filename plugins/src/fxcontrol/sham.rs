@@ -4,7 +4,7 @@
 //! media that entered while `bypass` was on. Hands everything through otherwise.
 
 use super::chain::{Original, Shared};
-use super::gate::any_templates;
+use super::gate::raw_templates;
 use super::originals::{Instead, Part};
 use super::slice::{NO_OFFSET, SECOND, scale, slice};
 use gst::glib;
@@ -105,7 +105,7 @@ mod imp {
 
     impl ElementImpl for Sham {
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            any_templates()
+            raw_templates()
         }
     }
 

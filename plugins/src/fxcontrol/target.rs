@@ -114,7 +114,8 @@ pub(super) enum Moment {
 enum Domain {
     Signed(i64, i64),
     Unsigned(u64, u64),
-    Float(f64, f64),
+    Single(f32, f32),
+    Double(f64, f64),
     Bool,
     Enum(glib::EnumClass),
     Flags(glib::FlagsClass),
@@ -141,7 +142,8 @@ pub(super) fn convert(
             .map(|number| Setting::Signed(number.try_into().unwrap_or(min))),
         Domain::Unsigned(min, max) => to_integer(input, i128::from(min), i128::from(max))
             .map(|number| Setting::Unsigned(number.try_into().unwrap_or(min))),
-        Domain::Float(min, max) => to_float(input, min, max).map(Setting::Float),
+        Domain::Single(min, max) => to_single(input, min, max).map(Setting::Float),
+        Domain::Double(min, max) => to_double(input, min, max).map(Setting::Float),
         Domain::Bool => to_bool(input).map(Setting::Bool),
         Domain::Enum(class) => to_enum(input, &class),
         Domain::Flags(class) => to_flags(input, &class).map(Setting::Flags),
@@ -189,8 +191,8 @@ fn domain(spec: &glib::ParamSpec) -> Option<Domain> {
     range!(glib::ParamSpecUInt, Unsigned);
     range!(glib::ParamSpecInt64, Signed);
     range!(glib::ParamSpecUInt64, Unsigned);
-    range!(glib::ParamSpecFloat, Float);
-    range!(glib::ParamSpecDouble, Float);
+    range!(glib::ParamSpecFloat, Single);
+    range!(glib::ParamSpecDouble, Double);
     range!(glib::ParamSpecChar, Signed);
     range!(glib::ParamSpecUChar, Unsigned);
     // The C long is 32 or 64 bits wide.
@@ -257,7 +259,18 @@ fn to_integer(input: Input<'_>, min: i128, max: i128) -> Result<i128, TargetErro
     }
 }
 
-fn to_float(input: Input<'_>, min: f64, max: f64) -> Result<f64, TargetError> {
+fn to_single(input: Input<'_>, min: f32, max: f32) -> Result<f64, TargetError> {
+    let number = to_number(input)?;
+    // In range is what the property would hold: 0.1 lies below the float of that name.
+    #[allow(clippy::cast_possible_truncation)]
+    if (min..=max).contains(&(number as f32)) {
+        Ok(number)
+    } else {
+        Err(out_of_range(input, &min, &max))
+    }
+}
+
+fn to_double(input: Input<'_>, min: f64, max: f64) -> Result<f64, TargetError> {
     let number = to_number(input)?;
     if (min..=max).contains(&number) {
         Ok(number)
@@ -455,8 +468,9 @@ mod tests {
                 .build(),
             glib::ParamSpecULong::builder("ulong").maximum(5).build(),
             glib::ParamSpecFloat::builder("float")
-                .minimum(0.0)
+                .minimum(0.1)
                 .maximum(2.0)
+                .default_value(1.0)
                 .build(),
             glib::ParamSpecDouble::builder("double")
                 .minimum(0.0)
@@ -490,7 +504,7 @@ mod tests {
             ("uint64", Text("18446744073709551616"), None), ("uint64", Number(-0.4), Some("0")),
             ("long", Number(-5.0), Some("-5")), ("long", Number(6.0), None),
             ("ulong", Number(5.0), Some("5")), ("ulong", Number(6.0), None),
-            ("float", Number(0.1), Some("0.1")), ("float", Text("2.1"), None),
+            ("float", Number(0.1), Some("0.1")), ("float", Text("2.1"), None), ("float", Number(0.099), None),
             ("float", Number(f64::INFINITY), None), ("float", Number(1e39), None),
             ("double", Text("0.1"), Some("0.1")), ("double", Text("inf"), None),
             ("double", Number(2.000_001), None), ("double", Text("half"), None),

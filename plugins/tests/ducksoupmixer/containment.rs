@@ -25,14 +25,15 @@ fn a_receiver_that_hangs_costs_the_others_no_packet() {
     let sender = rig.sender("bob", &opus_caps(7));
     let (stuck, gate) = hanging(&rig, "eve", 41);
     let fine = rig.listener("ann", "bob", &opus_caps(42));
-    for index in 0..1000 {
+    sender.push_audio(0);
+    assert_eq!(fine.packet().index(), 0);
+    wait_until("it hangs", || rig.stat(&stuck.src, "queued") == 0);
+    for index in 1..1000 {
         sender.push_audio(index);
         assert_eq!(fine.packet().index(), index);
     }
     // One is in its hands, a hundred wait, the oldest are gone.
-    wait_until("the hanging one has its first packet", || {
-        rig.stat(&stuck.src, "queued") == 100
-    });
+    assert_eq!(rig.stat(&stuck.src, "queued"), 100);
     gate.open();
     let got = stuck.packets(101);
     assert_eq!(got[0].index(), 0);
@@ -87,6 +88,7 @@ fn a_video_receiver_that_hangs_asks_for_no_keyframe_until_it_moves() {
     stuck.link();
     sender.keyframe_requests();
     sender.push_vp8(0, true);
+    wait_until("it hangs", || rig.stat(&stuck.src, "queued") == 0);
     for index in 1..2000_u16 {
         let second = gst::ClockTime::from_seconds(1 + u64::from(index));
         rig.clock.set_time(second);
@@ -96,12 +98,10 @@ fn a_video_receiver_that_hangs_asks_for_no_keyframe_until_it_moves() {
     rig.clock.set_time(gst::ClockTime::from_seconds(3000));
     gate.open();
     stuck.packet();
-    let mut requests = 0;
-    wait_until("it asks", || {
-        requests += sender.keyframe_requests();
-        requests == 1
-    });
-    sender.push_vp8(2000, true);
+    wait_until("it has moved", || rig.stat(&stuck.src, "packets") == 1);
+    sender.push_vp8(2000, false);
+    assert_eq!(sender.keyframe_requests(), 1);
+    sender.push_vp8(2001, true);
     assert_eq!(stuck.packet().payload, [0x10, 0, 0xaa]);
 }
 

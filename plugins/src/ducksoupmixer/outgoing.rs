@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The source pads' side: events and queries of the receivers.
+
+use super::imp::{CAT, Mixer};
+use super::lane::Lane;
+use super::lock;
+use super::pad::MixerSrcPad;
+use super::throttle::Urgency;
+use crate::estimate;
+use gst::{prelude::*, subclass::prelude::*};
+
+impl Mixer {
+    pub(super) fn src_event(&self, pad: &MixerSrcPad, event: &gst::Event) -> bool {
+        let Some((id, receiver)) = self.receiver_of(pad) else {
+            return false;
+        };
+        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+            receiver.with(id, Lane::count_request);
+            let source = lock(&self.board).source_of(id);
+            if let Some(sink) = source {
+                self.ask(&sink, Urgency::Repair);
+            }
+            return true;
+        }
+        if let Some(bitrate) = estimate::parse(event) {
+            let audio_bitrate = self.audio_bitrate();
+            let errands = lock(&self.board).estimate(id, bitrate, audio_bitrate);
+            self.run(errands);
+            return true;
+        }
+        // One receiver's quality, latency or reconfiguration is no business of the others' sources.
+        gst::log!(CAT, obj = pad, "ends here: {event:?}");
+        matches!(
+            event.type_(),
+            gst::EventType::Qos | gst::EventType::Latency | gst::EventType::Reconfigure
+        )
+    }
+
+    pub(super) fn src_query(&self, pad: &MixerSrcPad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(query) => {
+                query.set(true, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                true
+            }
+            gst::QueryViewMut::Caps(query) => {
+                let caps = pad
+                    .imp()
+                    .promised()
+                    .unwrap_or_else(|| pad.pad_template_caps());
+                let filter = query.filter().map(|filter| filter.to_owned());
+                query.set_result(&filter.map_or_else(
+                    || caps.clone(),
+                    |filter| filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                ));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn src_activatemode(
+        &self,
+        pad: &MixerSrcPad,
+        mode: gst::PadMode,
+        active: bool,
+    ) -> Result<(), gst::LoggableError> {
+        if mode != gst::PadMode::Push {
+            return Err(gst::loggable_error!(CAT, "only push mode"));
+        }
+        gst::debug!(CAT, obj = pad, "active: {active}");
+        if let Some((id, receiver)) = self.receiver_of(pad) {
+            receiver.with(id, Lane::close);
+        }
+        Ok(())
+    }
+
+    /// Somebody listens now: tell them at once what comes, and get them a picture.
+    pub(super) fn src_linked(&self, pad: &MixerSrcPad) {
+        let Some((id, receiver)) = self.receiver_of(pad) else {
+            return;
+        };
+        let ready = pad.imp().takes_packets();
+        receiver.announce(id, |lane| {
+            lane.linked();
+            lane.set_ready(ready);
+        });
+        let source = lock(&self.board).source_of(id);
+        if let Some(sink) = source
+            && sink.imp().wants_asking()
+            && pad.is_active()
+        {
+            receiver.with(id, Lane::count_request);
+            self.ask(&sink, Urgency::Newcomer);
+        }
+    }
+}
