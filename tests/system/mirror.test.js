@@ -11,7 +11,7 @@ import { people } from "./people.js";
 import { straightness } from "./ramp.js";
 import { levelAt, meanColour, secondsOf, toneAt } from "./recording.js";
 import { Study } from "./study.js";
-import { until } from "./until.js";
+import { together, until } from "./until.js";
 
 /** The microphones' level: a sine of amplitude 0.25. */
 const SPOKEN = 0.25 / Math.SQRT2;
@@ -252,10 +252,10 @@ describe("a mirror", () => {
     });
 
   test("the modes that change media show and record what they promise", async () => {
-    await Promise.all(modes.slice(0, 4).map((choice, index) => tryMode(choice, people[index])));
+    await together(modes.slice(0, 4).map((choice, index) => tryMode(choice, people[index])));
   });
 
   test("the modes that leave media alone show and record what they promise", async () => {
-    await Promise.all(modes.slice(4).map((choice, index) => tryMode(choice, people[index])));
+    await together(modes.slice(4).map((choice, index) => tryMode(choice, people[index])));
   });
 });
