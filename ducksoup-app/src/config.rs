@@ -197,13 +197,9 @@ impl Config {
             allowed_ws_origins: set(args.allowed_ws_origins.as_deref())
                 .map(|origins| list(origins).map(origin).collect())
                 .unwrap_or_else(|| Ok(Vec::new()))?,
-            test_login: set(args.test_login.as_deref())
-                .unwrap_or(DEFAULT_LOGIN)
-                .to_owned(),
+            test_login: set(args.test_login.as_deref()).unwrap_or(DEFAULT_LOGIN).to_owned(),
             test_password: Secret(
-                set(args.test_password.as_deref())
-                    .unwrap_or(DEFAULT_PASSWORD)
-                    .to_owned(),
+                set(args.test_password.as_deref()).unwrap_or(DEFAULT_PASSWORD).to_owned(),
             ),
             log,
             generate_stats: files.server.generate_stats,
@@ -238,9 +234,7 @@ fn set(value: Option<&str>) -> Option<&str> {
 
 /// The parts between commas.
 fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 fn refuse<T>(
@@ -248,11 +242,7 @@ fn refuse<T>(
     value: &str,
     expected: &'static str,
 ) -> Result<T, ConfigError> {
-    Err(ConfigError::Value {
-        variable,
-        value: value.to_owned(),
-        expected,
-    })
+    Err(ConfigError::Value { variable, value: value.to_owned(), expected })
 }
 
 fn number<T: std::str::FromStr + PartialOrd>(
@@ -294,11 +284,7 @@ fn web_prefix(value: Option<&str>) -> Result<String, ConfigError> {
 fn origin(text: &str) -> Result<String, ConfigError> {
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
     let refuse = || {
-        refuse(
-            "DUCKSOUP_ALLOWED_WS_ORIGINS",
-            text,
-            "an origin (https://host or https://host:port)",
-        )
+        refuse("DUCKSOUP_ALLOWED_WS_ORIGINS", text, "an origin (https://host or https://host:port)")
     };
     let (host, default_port) = match lower.split_once("://") {
         Some(("https", host)) => (host, ":443"),
@@ -311,36 +297,25 @@ fn origin(text: &str) -> Result<String, ConfigError> {
     {
         return refuse();
     }
-    Ok(lower
-        .strip_suffix(default_port)
-        .unwrap_or(&lower)
-        .to_owned())
+    Ok(lower.strip_suffix(default_port).unwrap_or(&lower).to_owned())
 }
 
 fn ice_servers(args: &Args) -> Result<Vec<IceServer>, ConfigError> {
-    let (variable, text) = match (
-        set(args.stun_server_urls.as_deref()),
-        set(args.ice_servers.as_deref()),
-    ) {
-        (Some(text), _) => ("DUCKSOUP_STUN_SERVER_URLS", text),
-        (None, Some(text)) => ("DUCKSOUP_ICE_SERVERS", text),
-        (None, None) => ("DUCKSOUP_STUN_SERVER_URLS", DEFAULT_STUN),
-    };
+    let (variable, text) =
+        match (set(args.stun_server_urls.as_deref()), set(args.ice_servers.as_deref())) {
+            (Some(text), _) => ("DUCKSOUP_STUN_SERVER_URLS", text),
+            (None, Some(text)) => ("DUCKSOUP_ICE_SERVERS", text),
+            (None, None) => ("DUCKSOUP_STUN_SERVER_URLS", DEFAULT_STUN),
+        };
     if text == "false" {
         return Ok(Vec::new());
     }
     list(text)
         .map(|url| {
-            let host = url
-                .strip_prefix("stun:")
-                .or_else(|| url.strip_prefix("stuns:"));
+            let host = url.strip_prefix("stun:").or_else(|| url.strip_prefix("stuns:"));
             match host {
                 Some(host) if !host.is_empty() && !host.contains(char::is_whitespace) => {
-                    Ok(IceServer {
-                        urls: vec![url.to_owned()],
-                        username: None,
-                        credential: None,
-                    })
+                    Ok(IceServer { urls: vec![url.to_owned()], username: None, credential: None })
                 }
                 _ => refuse(variable, url, "a STUN server (stun:host:port) or false"),
             }
@@ -357,11 +332,7 @@ fn media_ports(value: Option<&str>) -> Result<Option<(u16, u16)>, ConfigError> {
         .and_then(|(min, max)| Some((min.trim().parse().ok()?, max.trim().parse().ok()?)));
     match ports {
         Some((min, max)) if 1 <= min && min <= max => Ok(Some((min, max))),
-        _ => refuse(
-            "DUCKSOUP_MEDIA_PORTS",
-            text,
-            "a range of ports (40000-40999)",
-        ),
+        _ => refuse("DUCKSOUP_MEDIA_PORTS", text, "a range of ports (40000-40999)"),
     }
 }
 

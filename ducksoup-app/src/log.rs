@@ -32,10 +32,7 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// What the writer is told.
 enum Job {
     /// Write an entry; on standard output only when it belongs to an interaction's own log.
-    Entry {
-        entry: Map<String, Value>,
-        stdout_only: bool,
-    },
+    Entry { entry: Map<String, Value>, stdout_only: bool },
     /// Say when everything before is written.
     Flush(SyncSender<()>),
 }
@@ -62,11 +59,7 @@ pub struct LogFileError {
 pub fn init(config: &LogConfig) -> Result<(), LogFileError> {
     let file = config.file.as_deref().map(open).transpose()?;
     let (to_writer, jobs) = sync_channel(QUEUE);
-    let writer = Writer {
-        stderr: file.is_none() && !config.stdout,
-        file,
-        stdout: config.stdout,
-    };
+    let writer = Writer { stderr: file.is_none() && !config.stdout, file, stdout: config.stdout };
     let logger = Logger {
         level: config.level,
         caller: config.caller,
@@ -76,9 +69,7 @@ pub fn init(config: &LogConfig) -> Result<(), LogFileError> {
     if LOGGER.set(logger).is_err() {
         return Ok(());
     }
-    let started = std::thread::Builder::new()
-        .name("log".into())
-        .spawn(move || writer.run(&jobs));
+    let started = std::thread::Builder::new().name("log".into()).spawn(move || writer.run(&jobs));
     if let (Ok(_), Some(logger)) = (started, LOGGER.get()) {
         // A logger that is there already keeps its place.
         let _ = log::set_logger(logger);
@@ -90,10 +81,7 @@ pub fn init(config: &LogConfig) -> Result<(), LogFileError> {
 /// Prints an entry of an interaction's log on standard output, where that is wanted.
 pub fn interaction_entry(entry: Map<String, Value>) {
     if let Some(logger) = LOGGER.get() {
-        logger.queue(Job::Entry {
-            entry,
-            stdout_only: true,
-        });
+        logger.queue(Job::Entry { entry, stdout_only: true });
     }
 }
 
@@ -106,10 +94,7 @@ fn open(path: &std::path::Path) -> Result<File, LogFileError> {
         .create(true)
         .append(true)
         .open(path)
-        .map_err(|reason| LogFileError {
-            file: path.display().to_string(),
-            reason,
-        })
+        .map_err(|reason| LogFileError { file: path.display().to_string(), reason })
 }
 
 impl Logger {
@@ -131,15 +116,9 @@ impl Log for Logger {
         }
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            self.queue(Job::Entry {
-                entry: lost(dropped),
-                stdout_only: false,
-            });
+            self.queue(Job::Entry { entry: lost(dropped), stdout_only: false });
         }
-        self.queue(Job::Entry {
-            entry: entry(record, self.caller, &now()),
-            stdout_only: false,
-        });
+        self.queue(Job::Entry { entry: entry(record, self.caller, &now()), stdout_only: false });
     }
 
     fn flush(&self) {
@@ -203,9 +182,7 @@ fn shown(setting: u8, level: Level, target: &str) -> bool {
 
 /// UTC, in the documented style `20060102-150405.000`.
 fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y%m%d-%H%M%S%.3f")
-        .to_string()
+    jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S%.3f").to_string()
 }
 
 /// A record as the documented object.
@@ -291,16 +268,10 @@ mod tests {
     #[test]
     fn levels_show_what_the_documents_say() {
         let shown_at = |setting| {
-            [
-                Level::Error,
-                Level::Warn,
-                Level::Info,
-                Level::Debug,
-                Level::Trace,
-            ]
-            .into_iter()
-            .filter(|level| shown(setting, *level, "ducksoup_app::serve"))
-            .count()
+            [Level::Error, Level::Warn, Level::Info, Level::Debug, Level::Trace]
+                .into_iter()
+                .filter(|level| shown(setting, *level, "ducksoup_app::serve"))
+                .count()
         };
         assert_eq!([0, 1, 2, 3, 4].map(shown_at), [0, 2, 3, 4, 5]);
         assert!(shown(0, Level::Error, FATAL));
@@ -333,19 +304,13 @@ mod tests {
         );
         let line = pretty(&entry);
         assert!(line.starts_with("20060102-150405.000 INFO  [server] not_found"));
-        assert!(
-            !line.contains('\n'),
-            "a client's text makes no line: {line}"
-        );
+        assert!(!line.contains('\n'), "a client's text makes no line: {line}");
     }
 
     #[test]
     fn time_is_written_in_the_documented_style() {
         let now = now();
-        let shape: String = now
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
+        let shape: String = now.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(shape, "00000000-000000.000", "{now}");
     }
 

@@ -52,10 +52,8 @@ fn door() -> anyhow::Result<()> {
         log::error!(target: app_log::FATAL, context = "app", error:% = panic; "app_panicked");
         log::logger().flush();
     }));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
         let port = config.port;
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
@@ -63,11 +61,7 @@ fn door() -> anyhow::Result<()> {
             .with_context(|| format!("DUCKSOUP_PORT: port {port} cannot be listened on"))?;
         if config.log.stdout {
             let address = listener.local_addr()?;
-            println!(
-                "DuckSoup: http://localhost:{}{}/",
-                address.port(),
-                config.web_prefix
-            );
+            println!("DuckSoup: http://localhost:{}{}/", address.port(), config.web_prefix);
         }
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;

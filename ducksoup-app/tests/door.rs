@@ -72,11 +72,7 @@ fn a_port_that_is_taken_is_named() {
     let port = taken.local_addr().expect("an address").port().to_string();
     let output = output(&[("DUCKSOUP_PORT", port.as_str())], &[]);
     assert!(!output.status.success());
-    assert!(
-        text(&output.stderr).contains("DUCKSOUP_PORT"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert!(text(&output.stderr).contains("DUCKSOUP_PORT"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -84,11 +80,7 @@ fn help_lists_the_variables_and_no_password() {
     let output = output(&[("DUCKSOUP_TEST_PASSWORD", "hidden")], &["--help"]);
     let help = text(&output.stdout);
     assert!(output.status.success());
-    for variable in [
-        "DUCKSOUP_PORT",
-        "DUCKSOUP_TEST_PASSWORD",
-        "DUCKSOUP_EFFECT_POLICY",
-    ] {
+    for variable in ["DUCKSOUP_PORT", "DUCKSOUP_TEST_PASSWORD", "DUCKSOUP_EFFECT_POLICY"] {
         assert!(help.contains(variable), "{help}");
     }
     assert!(!help.contains("hidden"), "{help}");
@@ -105,15 +97,9 @@ fn front_build_says_that_there_is_nothing_to_build() {
 fn it_serves_says_where_and_ends_on_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(
-            folder.path().join(".env"),
-            "DUCKSOUP_PORT=0\nDUCKSOUP_WEB_PREFIX=/lab\n",
-        )
-        .expect("written");
-        let variables = [
-            ("DUCKSOUP_MODE", "DEV"),
-            ("DUCKSOUP_LOG_FILE", "log/ducksoup.log"),
-        ];
+        std::fs::write(folder.path().join(".env"), "DUCKSOUP_PORT=0\nDUCKSOUP_WEB_PREFIX=/lab\n")
+            .expect("written");
+        let variables = [("DUCKSOUP_MODE", "DEV"), ("DUCKSOUP_LOG_FILE", "log/ducksoup.log")];
         let mut child = program(folder.path(), &variables).spawn().expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let address = lines
@@ -135,14 +121,10 @@ fn it_serves_says_where_and_ends_on_a_signal() {
         std::thread::spawn(move || lines.for_each(drop));
         assert!(ended(child).status.success(), "{signal:?}");
         let log = std::fs::read_to_string(folder.path().join("log/ducksoup.log")).expect("a log");
-        let entries: Vec<serde_json::Value> = log
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        let messages: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| entry["message"].as_str())
-            .collect();
+        let entries: Vec<serde_json::Value> =
+            log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let messages: Vec<_> =
+            entries.iter().filter_map(|entry| entry["message"].as_str()).collect();
         assert_eq!(messages.first(), Some(&"app_started"), "{log}");
         assert_eq!(messages.last(), Some(&"app_ended"), "{log}");
         for name in ["level", "time", "context"] {

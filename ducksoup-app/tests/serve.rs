@@ -32,12 +32,7 @@ async fn a_join_reaches_the_stage_and_its_words_reach_the_client() {
 async fn a_stop_and_every_kind_of_close_is_a_leave() {
     let server = Server::start(Settings::default()).await;
     let mut watcher = server.joined("i", "watcher").await;
-    for (user, cause) in [
-        ("a", "stopped"),
-        ("b", "closed"),
-        ("c", "closed"),
-        ("d", "closed"),
-    ] {
+    for (user, cause) in [("a", "stopped"), ("b", "closed"), ("c", "closed"), ("d", "closed")] {
         let mut client = server.joined("i", user).await;
         match user {
             "a" => {
@@ -82,14 +77,8 @@ async fn a_dead_user_is_replaced_and_the_stage_hears_the_leave_first() {
     let mut newcomer = server.client().await;
     newcomer.say(&join("i", "a")).await;
     let leave = watcher.any_of(&["leave", "join"]).await;
-    assert_eq!(
-        (&leave["frame"], &leave["cause"]),
-        (&json!("leave"), &json!("replaced"))
-    );
-    assert_eq!(
-        watcher.any_of(&["leave", "join"]).await["options"]["user"],
-        "a"
-    );
+    assert_eq!((&leave["frame"], &leave["cause"]), (&json!("leave"), &json!("replaced")));
+    assert_eq!(watcher.any_of(&["leave", "join"]).await["options"]["user"], "a");
     newcomer.kind("joined").await;
     drop(dead);
     server.stop().await;
@@ -167,10 +156,7 @@ async fn what_is_no_join_at_first_is_refused_and_closed() {
         join("i", ""),
         join("i", "a/../../b"),
         join(&"x".repeat(51), "a"),
-        message(
-            "join",
-            &json!({"interactionName": "i", "userId": "a", "size": -1}),
-        ),
+        message("join", &json!({"interactionName": "i", "userId": "a", "size": -1})),
     ] {
         let mut client = server.client().await;
         client.say(&first).await;
@@ -219,12 +205,7 @@ async fn huge_and_binary_frames_end_or_harm_nobody() {
 async fn a_flood_of_controls_is_thinned_and_told_about() {
     let server = Server::start(Settings::default()).await;
     let mut client = server.client().await;
-    client
-        .say(&message(
-            "join",
-            &json!({"interactionName": "quiet", "userId": "a"}),
-        ))
-        .await;
+    client.say(&message("join", &json!({"interactionName": "quiet", "userId": "a"}))).await;
     client.kind("joined").await;
     for _ in 0..600 {
         client.say(&control(1.0)).await;
@@ -239,11 +220,7 @@ async fn a_flood_of_controls_is_thinned_and_told_about() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_pings_and_closes_who_never_answers() {
-    let server = Server::start(Settings {
-        ping: 200,
-        ..Settings::default()
-    })
-    .await;
+    let server = Server::start(Settings { ping: 200, ..Settings::default() }).await;
     let mut watcher = server.joined("i", "watcher").await;
     let dead = server.joined("i", "dead").await;
     watcher.pinged().await;
@@ -257,11 +234,7 @@ async fn the_server_pings_and_closes_who_never_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_is_never_ready_or_does_not_read_is_killed() {
     for behaviour in ["deaf", "mute"] {
-        let server = Server::start(Settings {
-            behaviour,
-            ..Settings::default()
-        })
-        .await;
+        let server = Server::start(Settings { behaviour, ..Settings::default() }).await;
         let mut client = server.client().await;
         client.say(&join("i", "a")).await;
         client.kind("error").await;
@@ -271,11 +244,7 @@ async fn a_stage_that_is_never_ready_or_does_not_read_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_stops_reading_is_killed_and_no_other_interaction_waits() {
-    let server = Server::start(Settings {
-        read: 1000,
-        ..Settings::default()
-    })
-    .await;
+    let server = Server::start(Settings { read: 1000, ..Settings::default() }).await;
     let mut other = server.joined("j", "a").await;
     let mut client = server.joined("i", "a").await;
     client.say(r#"{"kind":"ext_doze"}"#).await;
@@ -292,11 +261,7 @@ async fn a_stage_that_stops_reading_is_killed_and_no_other_interaction_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_cannot_be_started_is_an_error_for_the_client() {
-    let server = Server::start(Settings {
-        behaviour: "missing",
-        ..Settings::default()
-    })
-    .await;
+    let server = Server::start(Settings { behaviour: "missing", ..Settings::default() }).await;
     let mut client = server.client().await;
     client.say(&join("i", "a")).await;
     client.kind("error").await;
@@ -335,11 +300,7 @@ async fn a_stop_of_the_server_lets_stages_finish_and_tells_everyone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_does_not_stop_with_the_server_is_killed() {
-    let server = Server::start(Settings {
-        behaviour: "stubborn",
-        ..Settings::default()
-    })
-    .await;
+    let server = Server::start(Settings { behaviour: "stubborn", ..Settings::default() }).await;
     let mut client = server.joined("i", "a").await;
     let pids = server.stages_started(2).await;
     let stopping = tokio::spawn(server.stop());

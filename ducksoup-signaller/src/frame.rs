@@ -180,9 +180,7 @@ mod tests {
     #[test]
     fn frames_survive_the_seam() {
         let options = JoinOptions::from_json(
-            json!({"interactionName": "i", "userId": "u"})
-                .as_object()
-                .expect("an object"),
+            json!({"interactionName": "i", "userId": "u"}).as_object().expect("an object"),
         )
         .expect("valid");
         let frames = [
@@ -199,19 +197,13 @@ mod tests {
                 connection: Connection(1),
                 message: ClientMessage::IceConnectionState("failed".into()),
             },
-            DoorFrame::Leave {
-                connection: Connection(1),
-                cause: LeaveCause::Closed,
-            },
+            DoorFrame::Leave { connection: Connection(1), cause: LeaveCause::Closed },
             DoorFrame::Shutdown,
         ];
         for frame in frames {
             let line = line(&frame).expect("writable");
             assert_eq!(line.matches('\n').count(), 1, "one line: {line}");
-            assert_eq!(
-                serde_json::from_str::<DoorFrame>(&line).expect("readable"),
-                frame
-            );
+            assert_eq!(serde_json::from_str::<DoorFrame>(&line).expect("readable"), frame);
         }
         let frames = [
             StageFrame::Ready,
@@ -219,17 +211,12 @@ mod tests {
                 connection: Connection(2),
                 message: ServerMessage::Start { remaining: 3 },
             },
-            StageFrame::Close {
-                connection: Connection(2),
-            },
+            StageFrame::Close { connection: Connection(2) },
             StageFrame::Over,
         ];
         for frame in frames {
             let line = line(&frame).expect("writable");
-            assert_eq!(
-                serde_json::from_str::<StageFrame>(&line).expect("readable"),
-                frame
-            );
+            assert_eq!(serde_json::from_str::<StageFrame>(&line).expect("readable"), frame);
         }
     }
 }

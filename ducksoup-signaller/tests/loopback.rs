@@ -93,11 +93,7 @@ fn peer(
     let errors = sender.clone();
     pipeline.bus().unwrap().set_sync_handler(move |_, message| {
         if let gst::MessageView::Error(error) = message.view() {
-            let _ = errors.send(Event::Fault(format!(
-                "{} {:?}",
-                error.error(),
-                error.debug()
-            )));
+            let _ = errors.send(Event::Fault(format!("{} {:?}", error.error(), error.debug())));
         }
         gst::BusSyncReply::Drop
     });
@@ -264,8 +260,7 @@ impl Call {
         source.sync_state_with_parent().unwrap();
         let promise = promise(&self.sender, "offer", Event::Offer);
         let options = None::<gst::Structure>;
-        self.stage
-            .emit_by_name::<()>("create-offer", &[&options, &promise]);
+        self.stage.emit_by_name::<()>("create-offer", &[&options, &promise]);
     }
 
     /// Lets things happen until `done`.
@@ -297,8 +292,7 @@ impl Call {
         let nobody = None::<gst::Promise>;
         match event {
             Event::Offer(offer) => {
-                self.stage
-                    .emit_by_name::<()>("set-local-description", &[&offer, &nobody]);
+                self.stage.emit_by_name::<()>("set-local-description", &[&offer, &nobody]);
                 self.signaller.send_sdp(SESSION, &offer);
             }
             Event::ServerCandidate(section, line) => {
@@ -338,12 +332,10 @@ impl Call {
                 let sdp = SDPMessage::parse_buffer(offer.sdp.as_bytes()).unwrap();
                 let offer = WebRTCSessionDescription::new(WebRTCSDPType::Offer, sdp);
                 let nobody = None::<gst::Promise>;
-                self.client
-                    .emit_by_name::<()>("set-remote-description", &[&offer, &nobody]);
+                self.client.emit_by_name::<()>("set-remote-description", &[&offer, &nobody]);
                 let promise = promise(&self.sender, "answer", Event::Answer);
                 let options = None::<gst::Structure>;
-                self.client
-                    .emit_by_name::<()>("create-answer", &[&options, &promise]);
+                self.client.emit_by_name::<()>("create-answer", &[&options, &promise]);
             }
             ServerMessage::Candidate(candidate) => {
                 self.told.push("candidate");
@@ -360,13 +352,9 @@ impl Call {
 
     fn answer(&mut self, answer: &WebRTCSessionDescription) {
         let nobody = None::<gst::Promise>;
-        self.client
-            .emit_by_name::<()>("set-local-description", &[answer, &nobody]);
+        self.client.emit_by_name::<()>("set-local-description", &[answer, &nobody]);
         let message = |sdp: &str| {
-            ClientMessage::Answer(SessionDescription {
-                kind: "answer".into(),
-                sdp: sdp.into(),
-            })
+            ClientMessage::Answer(SessionDescription { kind: "answer".into(), sdp: sdp.into() })
         };
         let sdp = answer.sdp().as_text().unwrap();
         match self.manner {
@@ -385,14 +373,8 @@ impl Call {
     }
 
     fn say_candidate(&self, candidate: String, section: Option<u32>) {
-        let candidate = IceCandidate {
-            candidate,
-            sdp_mid: None,
-            sdp_m_line_index: section,
-        };
-        self.signaller
-            .receive(CLIENT, &ClientMessage::Candidate(candidate))
-            .unwrap();
+        let candidate = IceCandidate { candidate, sdp_mid: None, sdp_m_line_index: section };
+        self.signaller.receive(CLIENT, &ClientMessage::Candidate(candidate)).unwrap();
     }
 }
 
@@ -428,10 +410,7 @@ fn rubbish_answers_are_refused_and_the_call_goes_on() {
             ReceiveError::NotSdp,
             ReceiveError::NotSdp,
             ReceiveError::NotSdp,
-            ReceiveError::Sections {
-                offered,
-                answered: offered + 1,
-            },
+            ReceiveError::Sections { offered, answered: offered + 1 },
         ]
     };
     call.offer_tone(TONES[0]);
@@ -441,8 +420,6 @@ fn rubbish_answers_are_refused_and_the_call_goes_on() {
     call.hears(&TONES);
     assert_eq!(call.refusals, expected(2));
     let descriptions = call.emitted.lock().unwrap();
-    let descriptions = descriptions
-        .iter()
-        .filter(|signal| *signal == "description 7");
+    let descriptions = descriptions.iter().filter(|signal| *signal == "description 7");
     assert_eq!(descriptions.count(), 2, "only the right ones went on");
 }

@@ -58,11 +58,7 @@ fn blocks() -> Vec<Block> {
 /// The blocks of which the fence is `json` and this.
 fn of(kind: &str) -> impl Iterator<Item = Block> {
     let is = move |block: &Block| block.fence.get(1) == Some(&kind);
-    blocks()
-        .into_iter()
-        .filter(is)
-        .collect::<Vec<_>>()
-        .into_iter()
+    blocks().into_iter().filter(is).collect::<Vec<_>>().into_iter()
 }
 
 fn value(block: &Block) -> Value {
@@ -101,10 +97,7 @@ fn every_block_is_one_that_a_test_runs() {
     for block in blocks() {
         let known = match block.fence[..] {
             ["json", "payload" | "payload-refused", kind] => !kind.is_empty(),
-            [
-                "json",
-                "client" | "client-refused" | "server" | "door" | "stage",
-            ] => true,
+            ["json", "client" | "client-refused" | "server" | "door" | "stage"] => true,
             _ => false,
         };
         assert!(known, "line {}: {:?}", block.line, block.fence);
@@ -152,9 +145,7 @@ fn refused_samples_are_refused() {
 
 #[test]
 fn an_option_of_the_page_counts_and_one_of_nobody_is_ignored() {
-    let block = of("payload")
-        .find(|block| block.text.contains("recordingMode"))
-        .unwrap();
+    let block = of("payload").find(|block| block.text.contains("recordingMode")).unwrap();
     let mut options = value(&block);
     options["invented"] = json!(1);
     let text = json!({"kind": "join", "payload": options.to_string()}).to_string();
@@ -178,10 +169,7 @@ fn server_messages() -> Vec<ServerMessage> {
         username: login.map(|(name, _)| name.into()),
         credential: login.map(|(_, word)| word.into()),
     };
-    let joined = |context| ServerMessage::Joined {
-        context,
-        ice_servers: Vec::new(),
-    };
+    let joined = |context| ServerMessage::Joined { context, ice_servers: Vec::new() };
     let mut messages = vec![
         ServerMessage::Joined {
             context: JoinContext::ExistingInteraction,
@@ -201,14 +189,8 @@ fn server_messages() -> Vec<ServerMessage> {
             sdp_mid: Some("audio0".into()),
             sdp_m_line_index: Some(0),
         }),
-        ServerMessage::OtherJoined {
-            user: user("bob"),
-            stream_id: "stream-bob".into(),
-        },
-        ServerMessage::OtherLeft {
-            user: user("bob"),
-            stream_id: "stream-bob".into(),
-        },
+        ServerMessage::OtherJoined { user: user("bob"), stream_id: "stream-bob".into() },
+        ServerMessage::OtherLeft { user: user("bob"), stream_id: "stream-bob".into() },
         ServerMessage::Start { remaining: 120 },
         ServerMessage::Ending,
         ServerMessage::Files(
@@ -271,18 +253,12 @@ fn server_samples_are_what_the_server_says_and_none_is_missing() {
     let messages = server_messages();
     let variants: BTreeSet<usize> = messages.iter().map(variant).collect();
     assert_eq!(variants, (0..=15).collect());
-    let said: Vec<Value> = messages
-        .iter()
-        .map(|message| serde_json::from_str(&message.to_wire()).unwrap())
-        .collect();
+    let said: Vec<Value> =
+        messages.iter().map(|message| serde_json::from_str(&message.to_wire()).unwrap()).collect();
     let mut shown = Vec::new();
     for block in of("server") {
         let sample = value(&block);
-        assert!(
-            said.contains(&sample),
-            "line {}: nobody says this",
-            block.line
-        );
+        assert!(said.contains(&sample), "line {}: nobody says this", block.line);
         shown.push(sample);
     }
     for message in said {
@@ -327,9 +303,7 @@ fn frames_of_the_stage_come_through_the_seam_and_none_is_missing() {
         StageFrame::Log { .. } => 5,
         StageFrame::Stats { .. } => 6,
     };
-    let seen: BTreeSet<usize> = of("stage")
-        .map(|block| place(&round_trip(&block)))
-        .collect();
+    let seen: BTreeSet<usize> = of("stage").map(|block| place(&round_trip(&block))).collect();
     assert_eq!(seen, (0..=6).collect());
 }
 

@@ -30,10 +30,7 @@ fn description(kind: WebRTCSDPType) -> WebRTCSessionDescription {
 }
 
 fn answer() -> ClientMessage {
-    ClientMessage::Answer(SessionDescription {
-        kind: "answer".into(),
-        sdp: SDP.into(),
-    })
+    ClientMessage::Answer(SessionDescription { kind: "answer".into(), sdp: SDP.into() })
 }
 
 fn candidate(mid: &str) -> ClientMessage {
@@ -60,10 +57,7 @@ fn signaller() -> (ServerSignaller, Log) {
             ),
             other => panic!("{other:?}"),
         };
-        words
-            .lock()
-            .unwrap()
-            .push(format!("to {}: {text}", connection.0));
+        words.lock().unwrap().push(format!("to {}: {text}", connection.0));
     });
     let entries = log.clone();
     signaller.connect_closure(
@@ -74,21 +68,16 @@ fn signaller() -> (ServerSignaller, Log) {
                              peer: &str,
                              offer: Option<&WebRTCSessionDescription>| {
             assert!(offer.is_none());
-            entries
-                .lock()
-                .unwrap()
-                .push(format!("requested {session} {peer}"));
+            entries.lock().unwrap().push(format!("requested {session} {peer}"));
         }),
     );
     let entries = log.clone();
     signaller.connect_closure(
         "session-description",
         false,
-        glib::closure!(
-            move |_: glib::Object, session: &str, _: &WebRTCSessionDescription| {
-                entries.lock().unwrap().push(format!("answer {session}"));
-            }
-        ),
+        glib::closure!(move |_: glib::Object, session: &str, _: &WebRTCSessionDescription| {
+            entries.lock().unwrap().push(format!("answer {session}"));
+        }),
     );
     let entries = log.clone();
     signaller.connect_closure(
@@ -137,19 +126,10 @@ fn sessions_are_connections_and_keep_apart() {
     signaller.add_ice("1", "candidate:9", 0, None);
     assert_eq!(taken(&log), [""; 0], "no candidate before the offer");
     signaller.send_sdp("1", &description(WebRTCSDPType::Offer));
-    assert_eq!(
-        taken(&log),
-        ["to 1: offer", "to 1: candidate:9 of audio0 0"]
-    );
+    assert_eq!(taken(&log), ["to 1: offer", "to 1: candidate:9 of audio0 0"]);
 
-    assert_eq!(
-        signaller.receive(Connection(2), &answer()),
-        Err(ReceiveError::NoOffer)
-    );
-    assert_eq!(
-        signaller.receive(Connection(1), &candidate("audio0")),
-        Ok(())
-    );
+    assert_eq!(signaller.receive(Connection(2), &answer()), Err(ReceiveError::NoOffer));
+    assert_eq!(signaller.receive(Connection(1), &candidate("audio0")), Ok(()));
     assert_eq!(taken(&log), [""; 0], "no candidate before the answer");
     assert_eq!(signaller.receive(Connection(1), &answer()), Ok(()));
     assert_eq!(taken(&log), ["answer 1", "ice 1 candidate:1 of audio0 0"]);
@@ -182,25 +162,14 @@ fn a_session_ends_once_whoever_ends_it() {
 fn what_is_of_no_use_is_refused_by_type() {
     let (signaller, log) = signaller();
     let unknown = ReceiveError::UnknownSession(Connection(5));
-    assert_eq!(
-        signaller.receive(Connection(5), &answer()),
-        Err(unknown.clone())
-    );
-    assert_eq!(
-        signaller.receive(Connection(5), &candidate("audio0")),
-        Err(unknown)
-    );
+    assert_eq!(signaller.receive(Connection(5), &answer()), Err(unknown.clone()));
+    assert_eq!(signaller.receive(Connection(5), &candidate("audio0")), Err(unknown));
     signaller.open(Connection(5), &user("u"));
     taken(&log);
-    for message in [
-        ClientMessage::Stop,
-        ClientMessage::NegotiationNeeded,
-        ClientMessage::Unknown("x".into()),
-    ] {
-        assert_eq!(
-            signaller.receive(Connection(5), &message),
-            Err(ReceiveError::NotSignalling)
-        );
+    for message in
+        [ClientMessage::Stop, ClientMessage::NegotiationNeeded, ClientMessage::Unknown("x".into())]
+    {
+        assert_eq!(signaller.receive(Connection(5), &message), Err(ReceiveError::NotSignalling));
     }
     signaller.send_sdp("5", &description(WebRTCSDPType::Offer));
     assert_eq!(
@@ -219,10 +188,7 @@ fn mistakes_of_its_own_side_are_emitted_as_errors() {
     signaller.end_session("one");
     assert_eq!(
         taken(&log),
-        [
-            "error: the server says nothing but offers",
-            "error: no session id of ours"
-        ]
+        ["error: the server says nothing but offers", "error: no session id of ours"]
     );
 }
 
@@ -247,9 +213,7 @@ fn words_said_while_others_leave_follow_them() {
             // From within: would wait for ever, or overtake the offer, were a lock held or none.
             speaker.get().unwrap().add_ice("1", "candidate:1", 0, None);
         }
-        log.lock()
-            .unwrap()
-            .push(if is_offer { "offer" } else { "candidate" });
+        log.lock().unwrap().push(if is_offer { "offer" } else { "candidate" });
     });
     itself.set(signaller.clone()).unwrap();
     signaller.open(Connection(1), &user("u"));

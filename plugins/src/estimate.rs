@@ -13,11 +13,7 @@ pub const NAME: &str = "ducksoup-estimate";
 /// Makes the event: what the receiver can take, in bit/s.
 #[must_use]
 pub fn event(bitrate: u32) -> gst::Event {
-    gst::event::CustomUpstream::new(
-        gst::Structure::builder(NAME)
-            .field("bitrate", bitrate)
-            .build(),
-    )
+    gst::event::CustomUpstream::new(gst::Structure::builder(NAME).field("bitrate", bitrate).build())
 }
 
 /// What the receiver can take in bit/s, when `event` is an estimate; anything else is `None`.
@@ -27,9 +23,7 @@ pub fn parse(event: &gst::EventRef) -> Option<u32> {
         return None;
     };
     let structure = custom.structure()?;
-    (structure.name() == NAME)
-        .then(|| structure.get("bitrate").ok())
-        .flatten()
+    (structure.name() == NAME).then(|| structure.get("bitrate").ok()).flatten()
 }
 
 #[cfg(test)]

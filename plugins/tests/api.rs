@@ -93,9 +93,8 @@ fn every_element_introduces_itself() {
 fn every_property_says_what_it_is() {
     for factory in factories() {
         let element = factory.create().build().unwrap();
-        let of_pads = templates(&element)
-            .into_iter()
-            .flat_map(|template| own_properties(template.gtype()));
+        let of_pads =
+            templates(&element).into_iter().flat_map(|template| own_properties(template.gtype()));
         for property in own_properties(element.type_()).into_iter().chain(of_pads) {
             let place = format!("{} {}", factory.name(), property.name());
             assert_ne!(property.nick(), property.name(), "{place}: nick");
@@ -132,10 +131,7 @@ fn section(factory: &gst::ElementFactory) -> String {
             .filter(|template| template.gtype() == kind)
             .map(|template| format!("`{}`", template.name_template()))
             .collect();
-        text.push_str(&properties(
-            &format!("Properties of the pads {}", names.join(", ")),
-            kind,
-        ));
+        text.push_str(&properties(&format!("Properties of the pads {}", names.join(", ")), kind));
     }
     text.push_str(&signals(element.type_()));
     text
@@ -143,9 +139,7 @@ fn section(factory: &gst::ElementFactory) -> String {
 
 /// The page of an element, as Markdown outside of rustdoc.
 fn prose(element: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src", element, "mod.rs"]
-        .iter()
-        .collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "src", element, "mod.rs"].iter().collect();
     let source = std::fs::read_to_string(&path).unwrap();
     let mut code = false;
     let mut text = String::new();
@@ -171,9 +165,7 @@ fn without_links(line: &str) -> String {
     let mut rest = line;
     while let Some((before, label, after)) = next_bracket(rest) {
         text.push_str(before);
-        let target = after
-            .strip_prefix('(')
-            .and_then(|after| after.split_once(')'));
+        let target = after.strip_prefix('(').and_then(|after| after.split_once(')'));
         match target {
             Some((target, after)) if !target.contains('/') && !target.starts_with('#') => {
                 text.push_str(label);
@@ -210,10 +202,7 @@ fn links_of_rustdoc_become_text_and_others_stay() {
         ("see [the page](self)", "see the page"),
         ("see [`a`]", "see `a`"),
         ("see [it](https://a.b/c)", "see [it](https://a.b/c)"),
-        (
-            "`[origin, end)` is [`x`](super::x)",
-            "`[origin, end)` is `x`",
-        ),
+        ("`[origin, end)` is [`x`](super::x)", "`[origin, end)` is `x`"),
         ("half open [0, 1)", "half open [0, 1)"),
     ] {
         assert_eq!(without_links(line), expected);
@@ -391,11 +380,8 @@ fn signals(kind: glib::Type) -> String {
     );
     for signal in signals {
         let action = signal.flags().contains(glib::SignalFlags::ACTION);
-        let arguments: Vec<String> = signal
-            .param_types()
-            .iter()
-            .map(|kind| format!("`{}`", kind.type_().name()))
-            .collect();
+        let arguments: Vec<String> =
+            signal.param_types().iter().map(|kind| format!("`{}`", kind.type_().name())).collect();
         let returns = match signal.return_type().type_() {
             glib::Type::UNIT => String::new(),
             kind => format!("`{}`", kind.name()),

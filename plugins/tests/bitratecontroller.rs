@@ -41,12 +41,7 @@ impl Bench {
         harness.use_testclock();
         chain.set_bus(Some(&bus));
         harness.set_src_caps_str(caps);
-        Self {
-            harness,
-            bus,
-            chain,
-            now: 0,
-        }
+        Self { harness, bus, chain, now: 0 }
     }
 
     /// Packets that pass, without an encoder that could be found.
@@ -63,15 +58,8 @@ impl Bench {
     }
 
     fn get(&self, element: &str, property: &str) -> u32 {
-        let value = self
-            .chain
-            .by_name(element)
-            .unwrap()
-            .property_value(property);
-        value
-            .get::<u32>()
-            .or_else(|_| value.get::<i32>().map(|value| value as u32))
-            .unwrap()
+        let value = self.chain.by_name(element).unwrap().property_value(property);
+        value.get::<u32>().or_else(|_| value.get::<i32>().map(|value| value as u32)).unwrap()
     }
 
     fn target(&self) -> u32 {
@@ -79,18 +67,12 @@ impl Bench {
     }
 
     fn set(&self, property: &str, value: u32) {
-        self.chain
-            .by_name("controller")
-            .unwrap()
-            .set_property(property, value);
+        self.chain.by_name("controller").unwrap().set_property(property, value);
     }
 
     fn advance_to(&mut self, now: u64) {
         self.now = now;
-        self.harness
-            .testclock()
-            .unwrap()
-            .set_time(gst::ClockTime::from_nseconds(now));
+        self.harness.testclock().unwrap().set_time(gst::ClockTime::from_nseconds(now));
     }
 
     fn estimate(&mut self, bitrate: u32) {
@@ -180,12 +162,7 @@ fn steer(encoder: &str, property: &str, unit: u32) {
     let changes: Vec<(u32, u32)> = bench
         .messages("bitratecontroller-target")
         .iter()
-        .map(|change| {
-            (
-                change.get("previous").unwrap(),
-                change.get("target").unwrap(),
-            )
-        })
+        .map(|change| (change.get("previous").unwrap(), change.get("target").unwrap()))
         .collect();
     assert_eq!(
         changes,
@@ -214,11 +191,9 @@ fn estimates_end_here_and_other_events_pass() {
     bench.packet(1);
     while bench.harness.try_pull_upstream_event().is_some() {}
     bench.estimate(500_000);
-    bench
-        .harness
-        .push_upstream_event(gst::event::CustomUpstream::new(gst::Structure::new_empty(
-            "GstForceKeyUnit",
-        )));
+    bench.harness.push_upstream_event(gst::event::CustomUpstream::new(gst::Structure::new_empty(
+        "GstForceKeyUnit",
+    )));
     let event = bench.harness.try_pull_upstream_event().unwrap();
     assert_eq!(event.structure().unwrap().name(), "GstForceKeyUnit");
     assert!(bench.harness.try_pull_upstream_event().is_none());
@@ -313,10 +288,7 @@ fn an_encoder_is_found_through_parsers_queues_and_bins() {
         "videotestsrc ! x264enc name=e ! tee name=t ! bitratecontroller ! fakesink",
     ];
     for line in cases {
-        let pipeline = gst::parse::launch(line)
-            .unwrap()
-            .downcast::<gst::Pipeline>()
-            .unwrap();
+        let pipeline = gst::parse::launch(line).unwrap().downcast::<gst::Pipeline>().unwrap();
         pipeline.set_state(gst::State::Ready).unwrap();
         let encoder = pipeline.by_name("e").unwrap();
         assert_eq!(encoder.property::<u32>("bitrate"), 800, "{line}");
@@ -388,9 +360,7 @@ fn every_encoder_here_can_be_told_from_its_own_thread() {
                 bench.advance_to(n * 40 * MS);
                 bench.picture();
             }
-            sender
-                .send((before, bench.get("encoder", property)))
-                .unwrap();
+            sender.send((before, bench.get("encoder", property))).unwrap();
         });
         let (before, after) = receiver
             .recv_timeout(std::time::Duration::from_secs(60))
@@ -440,9 +410,7 @@ fn x264enc_really_sends_less_when_it_is_told_to() {
             harness.testclock().unwrap().set_time(time);
             harness.push(buffer).unwrap();
         }
-        std::iter::from_fn(|| harness.try_pull())
-            .map(|buffer| buffer.size())
-            .sum()
+        std::iter::from_fn(|| harness.try_pull()).map(|buffer| buffer.size()).sum()
     };
     bytes(&mut harness, 0);
     let before = bytes(&mut harness, 50);

@@ -11,10 +11,7 @@ use gst::prelude::*;
 
 /// Times of a clip since `origin`.
 fn since(clip: &Clip, origin: u64) -> Vec<u64> {
-    clip.times()
-        .into_iter()
-        .filter_map(|time| time.checked_sub(origin))
-        .collect()
+    clip.times().into_iter().filter_map(|time| time.checked_sub(origin)).collect()
 }
 
 #[test]
@@ -24,19 +21,13 @@ fn h264_and_opus_share_an_mp4_file_for_dry_and_one_for_wet() {
     let wet = Clip::h264(160, 120, 75, "avc3").shifted(ms(95));
     let audio = Clip::opus(150).shifted(ms(7));
     let lab = Lab::new("muxed", 0);
-    let clips = [
-        ("dry_video", &video),
-        ("dry_audio", &audio),
-        ("wet_video", &wet),
-        ("wet_audio", &audio),
-    ];
+    let clips =
+        [("dry_video", &video), ("dry_audio", &audio), ("wet_video", &wet), ("wet_audio", &audio)];
     lab.play(&clips);
     let outcome = lab.finish();
     assert_eq!(lab.names(), ["p-dry.mp4", "p-wet.mp4"]);
-    for (name, video, size) in [
-        ("p-dry.mp4", &video, (320, 240)),
-        ("p-wet.mp4", &wet, (160, 120)),
-    ] {
+    for (name, video, size) in [("p-dry.mp4", &video, (320, 240)), ("p-wet.mp4", &wet, (160, 120))]
+    {
         let path = lab.path(name);
         let probe = Probe::decoded(&path);
         assert_eq!(probe.codecs(), ["h264", "opus"]);
@@ -59,16 +50,9 @@ fn h264_and_opus_share_an_mp4_file_for_dry_and_one_for_wet() {
         assert_eq!(number(report, "frames"), 75);
         assert_eq!(number(report, "samples"), 150 * 960);
         assert_eq!(number(report, "silence"), 7 * 48);
-        assert_eq!(
-            number(report, "bytes"),
-            std::fs::metadata(&path).unwrap().len()
-        );
+        assert_eq!(number(report, "bytes"), std::fs::metadata(&path).unwrap().len());
         assert_eq!(report.get::<bool>("complete"), Ok(true));
-        let sum = std::process::Command::new("sha256sum")
-            .arg(&path)
-            .output()
-            .unwrap()
-            .stdout;
+        let sum = std::process::Command::new("sha256sum").arg(&path).output().unwrap().stdout;
         assert!(sum.starts_with(report.get::<&str>("sha256").unwrap().as_bytes()));
         assert_eq!(report.get::<&str>("sha256").unwrap().len(), 64);
     }
@@ -112,10 +96,7 @@ fn sound_alone_is_ogg_and_its_samples_count_from_the_origin() {
         assert_eq!(samples.len(), 4500 * 48);
         assert!(!sounds(&samples, 0, ms(490)));
         assert!(sounds(&samples, ms(510), ms(4490)));
-        assert_eq!(
-            gaps(outcome.file(&name), &format!("{}_audio", &name[2..5])),
-            [(0, ms(500))]
-        );
+        assert_eq!(gaps(outcome.file(&name), &format!("{}_audio", &name[2..5])), [(0, ms(500))]);
     }
 }
 
@@ -135,12 +116,7 @@ fn split_gives_every_track_its_own_file() {
         ("wet_audio", &audio),
     ]);
     let outcome = lab.finish();
-    let names = [
-        "p-audio-dry.ogg",
-        "p-audio-wet.ogg",
-        "p-video-dry.mp4",
-        "p-video-wet.mkv",
-    ];
+    let names = ["p-audio-dry.ogg", "p-audio-wet.ogg", "p-video-dry.mp4", "p-video-wet.mkv"];
     assert_eq!(lab.names(), names);
     let table = [
         (names[0], "opus", &audio),
@@ -152,10 +128,7 @@ fn split_gives_every_track_its_own_file() {
         let probe = Probe::decoded(&lab.path(name));
         assert_eq!(probe.codecs(), [codec]);
         probe.assert_times(codec, &clip.times());
-        assert_eq!(
-            outcome.file(name).get::<&str>("what"),
-            Ok(&name[2..name.len() - 4])
-        );
+        assert_eq!(outcome.file(name).get::<&str>("what"), Ok(&name[2..name.len() - 4]));
     }
     assert_eq!(outcome.of_kind("file").len(), 4);
     assert_eq!(outcome.of_kind("finished")[0].get::<u32>("files"), Ok(4));
@@ -209,10 +182,8 @@ fn nothing_before_the_origin_is_recorded_and_zero_is_the_origin() {
         let probe = Probe::decoded(&lab.path(name));
         let codec = probe.codecs()[0].to_owned();
         // The next keyframe is at 2 s, and the sound starts with the packet at 1520 ms.
-        let frames: Vec<u64> = since(&video, origin)
-            .into_iter()
-            .filter(|time| *time >= ms(499))
-            .collect();
+        let frames: Vec<u64> =
+            since(&video, origin).into_iter().filter(|time| *time >= ms(499)).collect();
         assert_eq!(frames[0], ms(499));
         probe.assert_times(&codec, &frames);
         let packets = since(&audio, origin);
@@ -238,8 +209,7 @@ fn a_recorder_waits_for_an_origin_that_is_set_while_data_flow() {
             lab.settle(&["dry_video", "dry_audio"]);
             assert_eq!(lab.names(), [""; 0]);
             assert_eq!(lab.stat("dry_audio", "outside"), 100);
-            lab.recorder
-                .set_property("origin", gst::ClockTime::from_mseconds(1980));
+            lab.recorder.set_property("origin", gst::ClockTime::from_mseconds(1980));
         }
         for buffer in &video.buffers[second * 25..][..25] {
             to_video.push(&video.caps, buffer);
@@ -257,9 +227,7 @@ fn a_recorder_waits_for_an_origin_that_is_set_while_data_flow() {
 #[test]
 fn without_an_origin_the_first_keyframe_or_packet_is_zero() {
     init();
-    let video = Clip::vp8(320, 240, 50)
-        .shifted(ms(7000))
-        .without(0, ms(7001));
+    let video = Clip::vp8(320, 240, 50).shifted(ms(7000)).without(0, ms(7001));
     let audio = Clip::opus(100).shifted(ms(7100));
     let lab = Lab::new("muxed", u64::MAX);
     lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
@@ -270,10 +238,7 @@ fn without_an_origin_the_first_keyframe_or_packet_is_zero() {
     // The first frame was lost: the picture starts with the keyframe of the next second.
     probe.assert_times(
         "vp8",
-        &since(&video, ms(8000))
-            .iter()
-            .map(|t| t + ms(900))
-            .collect::<Vec<_>>(),
+        &since(&video, ms(8000)).iter().map(|t| t + ms(900)).collect::<Vec<_>>(),
     );
 }
 
@@ -282,27 +247,17 @@ fn a_picture_starts_and_resumes_on_a_keyframe_that_is_asked_for() {
     init();
     let mut video = Clip::h264(320, 240, 100, "avc3").without(0, ms(100));
     // Something is lost at 2.2 s.
-    let lost = video
-        .times()
-        .iter()
-        .position(|time| *time == ms(2200))
-        .unwrap();
-    video.buffers[lost]
-        .make_mut()
-        .set_flags(gst::BufferFlags::DISCONT);
+    let lost = video.times().iter().position(|time| *time == ms(2200)).unwrap();
+    video.buffers[lost].make_mut().set_flags(gst::BufferFlags::DISCONT);
     let lab = Lab::new("muxed", 0);
     let mut source = lab.source("dry_video");
     let (asked, requests) = std::sync::mpsc::channel();
-    source
-        .pad()
-        .add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-            if let Some(event) = info.event() {
-                asked
-                    .send(gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok())
-                    .ok();
-            }
-            gst::PadProbeReturn::Ok
-        });
+    source.pad().add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        if let Some(event) = info.event() {
+            asked.send(gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()).ok();
+        }
+        gst::PadProbeReturn::Ok
+    });
     for buffer in &video.buffers {
         source.push(&video.caps, buffer);
     }
@@ -313,10 +268,7 @@ fn a_picture_starts_and_resumes_on_a_keyframe_that_is_asked_for() {
     probe.assert_times("h264", &expected);
     assert_eq!(probe.frames("h264"), 55);
     let report = outcome.file("p-dry.mp4");
-    assert_eq!(
-        gaps(report, "dry_video"),
-        [(0, ms(1000)), (ms(2200), ms(3000))]
-    );
+    assert_eq!(gaps(report, "dry_video"), [(0, ms(1000)), (ms(2200), ms(3000))]);
     assert_eq!(number(&track(report, "dry_video"), "gated"), 22 + 20);
 }
 

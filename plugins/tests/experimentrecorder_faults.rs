@@ -15,10 +15,9 @@ use gst::prelude::*;
 #[test]
 fn sound_that_falls_silent_is_filled_and_goes_on_at_its_time() {
     init();
-    for (name, video) in [
-        ("p-dry.mp4", Clip::h264(320, 240, 150, "avc3")),
-        ("p-dry.mkv", Clip::vp8(320, 240, 150)),
-    ] {
+    for (name, video) in
+        [("p-dry.mp4", Clip::h264(320, 240, 150, "avc3")), ("p-dry.mkv", Clip::vp8(320, 240, 150))]
+    {
         let audio = Clip::opus(300).without(ms(1000), ms(4000));
         let lab = Lab::new("muxed", 0);
         lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
@@ -32,10 +31,7 @@ fn sound_that_falls_silent_is_filled_and_goes_on_at_its_time() {
         assert!(sounds(&samples, ms(4010), ms(5990)));
         let report = outcome.file(name);
         assert_eq!(gaps(report, "dry_audio"), [(ms(1000), ms(4000))]);
-        assert_eq!(
-            (number(report, "samples"), number(report, "silence")),
-            (144_000, 144_000)
-        );
+        assert_eq!((number(report, "samples"), number(report, "silence")), (144_000, 144_000));
     }
 }
 
@@ -61,10 +57,7 @@ fn a_picture_that_pauses_does_not_hold_the_sound_back() {
                 let copy = lab.path(&format!("crashed-{name}"));
                 std::fs::copy(lab.path(name), &copy).unwrap();
                 let probe = Probe::decoded(&copy);
-                assert!(
-                    *probe.times("opus").last().unwrap() >= 3_300_000_000,
-                    "{name}"
-                );
+                assert!(*probe.times("opus").last().unwrap() >= 3_300_000_000, "{name}");
                 assert_eq!(probe.frames(codec), 25, "{name}");
             }
         }
@@ -75,10 +68,7 @@ fn a_picture_that_pauses_does_not_hold_the_sound_back() {
         let probe = Probe::decoded(&lab.path(name));
         probe.assert_times(codec, &video.times());
         probe.assert_times("opus", &audio.times());
-        assert_eq!(
-            gaps(outcome.file(name), "dry_video"),
-            [(ms(1000), ms(4000))]
-        );
+        assert_eq!(gaps(outcome.file(name), "dry_video"), [(ms(1000), ms(4000))]);
     }
 }
 
@@ -97,28 +87,19 @@ fn sound_that_never_comes_is_a_silent_track() {
     assert_eq!(samples.len(), 3000 * 48);
     assert!(!sounds(&samples, 0, ms(3000)));
     let report = outcome.file("p-dry.mp4");
-    assert_eq!(
-        (number(report, "samples"), number(report, "silence")),
-        (0, 3000 * 48)
-    );
+    assert_eq!((number(report, "samples"), number(report, "silence")), (0, 3000 * 48));
 }
 
 #[test]
 fn a_picture_that_comes_late_gets_a_file_of_its_own() {
     init();
-    let (video, audio) = (
-        Clip::h264(320, 240, 50, "avc3").shifted(ms(5000)),
-        Clip::opus(250),
-    );
+    let (video, audio) = (Clip::h264(320, 240, 50, "avc3").shifted(ms(5000)), Clip::opus(250));
     let lab = Lab::new("muxed", 0);
     let mut to_video = lab.source("dry_video");
     let _audio = lab.play(&[("dry_audio", &audio)]);
     let limit = std::time::Instant::now() + LIMIT;
     while !lab.path("p-dry.ogg").exists() {
-        assert!(
-            std::time::Instant::now() < limit,
-            "the sound does not wait for ever"
-        );
+        assert!(std::time::Instant::now() < limit, "the sound does not wait for ever");
         std::thread::yield_now();
     }
     for buffer in &video.buffers {
@@ -126,10 +107,7 @@ fn a_picture_that_comes_late_gets_a_file_of_its_own() {
     }
     lab.finish();
     assert_eq!(lab.names(), ["p-dry.ogg", "p-video-dry.mp4"]);
-    assert_eq!(
-        Probe::decoded(&lab.path("p-dry.ogg")).times("opus").len(),
-        250
-    );
+    assert_eq!(Probe::decoded(&lab.path("p-dry.ogg")).times("opus").len(), 250);
     Probe::decoded(&lab.path("p-video-dry.mp4")).assert_times("h264", &video.times());
 }
 
@@ -159,11 +137,7 @@ fn a_crash_loses_at_most_a_second() {
         ("p-dry.mkv", "vp8", Clip::vp8(320, 240, 125)),
     ] {
         let lab = Lab::new("muxed", 0);
-        let clips = [
-            ("dry_video", &video),
-            ("dry_audio", &audio),
-            ("wet_audio", &audio),
-        ];
+        let clips = [("dry_video", &video), ("dry_audio", &audio), ("wet_audio", &audio)];
         let _sources = lab.play(&clips);
         lab.settle(&["dry_video", "dry_audio", "wet_audio"]);
         for (name, codecs) in [(name, &[codec, "opus"][..]), ("p-wet.ogg", &["opus"])] {
@@ -171,10 +145,7 @@ fn a_crash_loses_at_most_a_second() {
             std::fs::copy(lab.path(name), &copy).unwrap();
             let probe = Probe::decoded(&copy);
             for codec in codecs {
-                assert!(
-                    *probe.times(codec).last().unwrap() >= 4_000_000_000,
-                    "{name} {codec}"
-                );
+                assert!(*probe.times(codec).last().unwrap() >= 4_000_000_000, "{name} {codec}");
             }
         }
     }
@@ -204,20 +175,12 @@ fn a_folder_that_cannot_be_made_costs_the_live_path_nothing() {
     let lab = Lab::new("muxed", 0);
     let occupied = lab.path("occupied");
     std::fs::write(&occupied, "").unwrap();
-    lab.recorder
-        .set_property("folder", occupied.to_str().unwrap());
+    lab.recorder.set_property("folder", occupied.to_str().unwrap());
     // Every push is checked to be taken.
-    lab.play(&[
-        ("dry_video", &video),
-        ("dry_audio", &audio),
-        ("wet_audio", &audio),
-    ]);
+    lab.play(&[("dry_video", &video), ("dry_audio", &audio), ("wet_audio", &audio)]);
     let outcome = lab.finish();
-    let codes: Vec<_> = outcome
-        .of_kind("error")
-        .iter()
-        .map(|e| e.get::<String>("code").unwrap())
-        .collect();
+    let codes: Vec<_> =
+        outcome.of_kind("error").iter().map(|e| e.get::<String>("code").unwrap()).collect();
     assert_eq!(codes, ["folder", "folder"]);
     assert_eq!(outcome.of_kind("file").len(), 0);
     assert_eq!(outcome.of_kind("finished").len(), 1);
@@ -236,11 +199,7 @@ fn a_full_disk_breaks_one_file_with_one_error() {
             .env(CHILD, "1")
             .output()
             .unwrap();
-        assert!(
-            run.status.success(),
-            "{}",
-            String::from_utf8_lossy(&run.stdout)
-        );
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
         return;
     }
     init();
@@ -259,12 +218,7 @@ fn a_full_disk_breaks_one_file_with_one_error() {
     assert!((10..100).contains(&frames), "{frames}");
     let report = outcome.file("p-audio-dry.ogg");
     assert_eq!(report.get::<bool>("complete"), Ok(true));
-    assert_eq!(
-        Probe::decoded(&lab.path("p-audio-dry.ogg"))
-            .times("opus")
-            .len(),
-        100
-    );
+    assert_eq!(Probe::decoded(&lab.path("p-audio-dry.ogg")).times("opus").len(), 100);
 }
 
 #[test]
@@ -275,10 +229,7 @@ fn an_existing_file_is_never_overwritten() {
     std::fs::write(lab.path("p-dry.ogg"), "precious").unwrap();
     lab.play(&[("dry_audio", &audio), ("wet_audio", &audio)]);
     let outcome = lab.finish();
-    assert_eq!(
-        std::fs::read_to_string(lab.path("p-dry.ogg")).unwrap(),
-        "precious"
-    );
+    assert_eq!(std::fs::read_to_string(lab.path("p-dry.ogg")).unwrap(), "precious");
     let errors = outcome.of_kind("error");
     assert_eq!(errors.len(), 1);
     assert_eq!(errors[0].get::<&str>("code"), Ok("create"));
@@ -294,10 +245,7 @@ fn a_prefix_with_a_slash_is_refused() {
     lab.recorder.set_property("prefix", "../p");
     lab.play(&[("dry_audio", &audio)]);
     let outcome = lab.finish();
-    assert_eq!(
-        outcome.of_kind("error")[0].get::<&str>("code"),
-        Ok("prefix")
-    );
+    assert_eq!(outcome.of_kind("error")[0].get::<&str>("code"), Ok("prefix"));
     assert_eq!(lab.names(), [""; 0]);
 }
 
@@ -317,10 +265,7 @@ fn a_full_queue_is_counted_posted_and_left_on_a_keyframe() {
     }
     let outcome = lab.finish();
     assert_eq!(lab.stat("wet_video", "dropped"), 5);
-    assert_eq!(
-        number(&track(outcome.file("p-wet.mp4"), "wet_video"), "dropped"),
-        5
-    );
+    assert_eq!(number(&track(outcome.file("p-wet.mp4"), "wet_video"), "dropped"), 5);
     let overflow = outcome.of_kind("overflow");
     assert_eq!(overflow.len(), 1);
     assert_eq!(overflow[0].get::<&str>("pad"), Ok("wet_video"));
@@ -348,11 +293,7 @@ fn finishing_without_media_leaves_no_file_and_twice_is_harmless() {
     lab.settle(&["dry_audio"]);
     assert_eq!(lab.stat("dry_audio", "outside"), 50);
     assert_eq!(lab.names(), [""; 0]);
-    assert!(
-        lab.bus()
-            .pop_filtered(&[gst::MessageType::Element])
-            .is_none()
-    );
+    assert!(lab.bus().pop_filtered(&[gst::MessageType::Element]).is_none());
 }
 
 #[test]
@@ -363,24 +304,14 @@ fn a_stream_that_ends_ends_its_own_file_alone() {
     let sources = lab.play(&[("dry_audio", &audio), ("wet_audio", &audio)]);
     sources[0].event(gst::event::Eos::new());
     let limit = gst::ClockTime::try_from(LIMIT).unwrap();
-    let message = lab
-        .bus()
-        .timed_pop_filtered(limit, &[gst::MessageType::Element])
-        .unwrap();
+    let message = lab.bus().timed_pop_filtered(limit, &[gst::MessageType::Element]).unwrap();
     let structure = message.structure().unwrap();
     assert_eq!(structure.get::<&str>("name"), Ok("p-dry.ogg"));
-    assert_eq!(
-        Probe::decoded(&lab.path("p-dry.ogg")).times("opus").len(),
-        50
-    );
+    assert_eq!(Probe::decoded(&lab.path("p-dry.ogg")).times("opus").len(), 50);
     // When all have ended, so has the element, as gst-launch-1.0 needs it.
     sources[1].event(gst::event::Eos::new());
     assert_eq!(lab.outcome().messages.len(), 2);
-    assert!(
-        lab.bus()
-            .timed_pop_filtered(limit, &[gst::MessageType::Eos])
-            .is_some()
-    );
+    assert!(lab.bus().timed_pop_filtered(limit, &[gst::MessageType::Eos]).is_some());
 }
 
 #[test]
@@ -394,10 +325,7 @@ fn a_recorder_can_be_removed_while_data_flow() {
     .downcast::<gst::Pipeline>()
     .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (tee, live) = (
-        pipeline.by_name("tee").unwrap(),
-        pipeline.by_name("live").unwrap(),
-    );
+    let (tee, live) = (pipeline.by_name("tee").unwrap(), pipeline.by_name("live").unwrap());
     let seen = || {
         let stats = live.property::<gst::Structure>("stats");
         stats.get::<u64>("rendered").unwrap()
@@ -443,10 +371,7 @@ fn a_recorder_can_be_removed_while_data_flow() {
     let before = seen();
     let deadline = std::time::Instant::now() + LIMIT;
     while seen() < before + 10 {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "the live path goes on"
-        );
+        assert!(std::time::Instant::now() < deadline, "the live path goes on");
         std::thread::yield_now();
     }
     assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
@@ -471,10 +396,7 @@ fn the_latency_of_the_pipeline_is_not_touched() {
     let _source = lab.source("dry_audio");
     let mut query = gst::query::Latency::new();
     assert!(lab.recorder.query(&mut query));
-    assert_eq!(
-        query.result(),
-        (false, gst::ClockTime::ZERO, gst::ClockTime::NONE)
-    );
+    assert_eq!(query.result(), (false, gst::ClockTime::ZERO, gst::ClockTime::NONE));
 }
 
 #[test]
@@ -492,10 +414,7 @@ fn streams_of_an_unknown_kind_are_taken_and_gated() {
 #[test]
 fn a_stream_that_becomes_another_kind_ends_there_with_an_error() {
     init();
-    let (vp8, h264) = (
-        Clip::vp8(320, 240, 25),
-        Clip::h264(320, 240, 25, "avc3").shifted(ms(1000)),
-    );
+    let (vp8, h264) = (Clip::vp8(320, 240, 25), Clip::h264(320, 240, 25, "avc3").shifted(ms(1000)));
     let lab = Lab::new("muxed", 0);
     let mut source = lab.source("dry_video");
     for clip in [&vp8, &h264] {
@@ -506,8 +425,5 @@ fn a_stream_that_becomes_another_kind_ends_there_with_an_error() {
     let outcome = lab.finish();
     assert_eq!(outcome.of_kind("error")[0].get::<&str>("code"), Ok("kind"));
     assert_eq!(Probe::decoded(&lab.path("p-dry.mkv")).frames("vp8"), 25);
-    assert_eq!(
-        number(&track(outcome.file("p-dry.mkv"), "dry_video"), "gated"),
-        25
-    );
+    assert_eq!(number(&track(outcome.file("p-dry.mkv"), "dry_video"), "gated"), 25);
 }

@@ -105,9 +105,7 @@ impl Bench {
     }
 
     fn drain(&mut self) -> Vec<Shown> {
-        std::iter::from_fn(|| self.harness.try_pull())
-            .map(|buffer| shown(&buffer))
-            .collect()
+        std::iter::from_fn(|| self.harness.try_pull()).map(|buffer| shown(&buffer)).collect()
     }
 
     /// Waits until the timer waits for the clock, and returns for which time.
@@ -147,11 +145,7 @@ impl Bench {
 
 /// Slot `n` of a grid of 25 from `origin`, showing frame `number`.
 fn slot(number: u64, n: u64, origin: u64) -> Shown {
-    Shown {
-        number,
-        pts: origin + n * 40 * MS,
-        duration: 40 * MS,
-    }
+    Shown { number, pts: origin + n * 40 * MS, duration: 40 * MS }
 }
 
 /// Numbers in -1..=1 that look random and are the same each time.
@@ -297,10 +291,7 @@ fn a_frame_that_is_late_by_less_than_the_ceiling_finds_its_slot() {
 fn a_frame_for_a_filled_slot_is_dropped_and_its_picture_repeated() {
     let mut bench = Bench::live(25);
     bench.push(0);
-    assert_eq!(
-        bench.advance(310 * MS),
-        [slot(0, 1, 0), slot(0, 2, 0), slot(0, 3, 0)]
-    );
+    assert_eq!(bench.advance(310 * MS), [slot(0, 1, 0), slot(0, 2, 0), slot(0, 3, 0)]);
     assert_eq!(bench.push(80 * MS), []);
     assert_eq!(bench.stats(), [2, 4, 3, 1]);
     assert_eq!(bench.advance(350 * MS), [slot(1, 4, 0)]);
@@ -347,10 +338,8 @@ fn a_run_that_starts_while_frames_come_has_exactly_its_frames() {
             out.extend(bench.push(pts));
         }
     }
-    let run: Vec<_> = out
-        .iter()
-        .filter(|shown| (origin..origin + 2 * SECOND).contains(&shown.pts))
-        .collect();
+    let run: Vec<_> =
+        out.iter().filter(|shown| (origin..origin + 2 * SECOND).contains(&shown.pts)).collect();
     assert_eq!(run.len(), 50);
     for (n, shown) in (0..).zip(run) {
         assert_eq!(shown.pts, origin + n * 40 * MS);
@@ -401,11 +390,9 @@ fn without_a_live_source_the_clock_has_no_say() {
 fn a_gap_event_fills_its_slots_at_once() {
     let mut bench = Bench::new(25, false);
     bench.push(0);
-    bench.harness.push_event(
-        gst::event::Gap::builder(time(40 * MS))
-            .duration(time(80 * MS))
-            .build(),
-    );
+    bench
+        .harness
+        .push_event(gst::event::Gap::builder(time(40 * MS)).duration(time(80 * MS)).build());
     assert_eq!(bench.drain(), [slot(0, 1, 0), slot(0, 2, 0)]);
 }
 
@@ -434,9 +421,7 @@ fn a_new_size_comes_with_its_first_frame_after_the_old_ones_repetitions() {
         structure.get::<i32>("width").unwrap()
     };
     assert_eq!(width(&bench), 8);
-    bench
-        .harness
-        .push_event(gst::event::Caps::new(&caps(16, 30)));
+    bench.harness.push_event(gst::event::Caps::new(&caps(16, 30)));
     // A repetition of the old picture is still due, by the clock …
     assert_eq!(bench.advance(230 * MS), [slot(0, 1, 0)]);
     assert_eq!(width(&bench), 8);
@@ -468,12 +453,7 @@ fn the_segment_starts_at_zero_and_timestamps_are_running_times() {
     bench.harness.push_event(gst::event::Segment::new(&segment));
     bench.clock().set_time(time(2 * SECOND));
     assert_eq!(bench.push(3600 * SECOND), [slot(0, 50, 0)]);
-    let event = bench
-        .harness
-        .sinkpad()
-        .unwrap()
-        .sticky_event::<gst::event::Segment>(0)
-        .unwrap();
+    let event = bench.harness.sinkpad().unwrap().sticky_event::<gst::event::Segment>(0).unwrap();
     let ours = event.segment().downcast_ref::<gst::ClockTime>().unwrap();
     assert_eq!(ours.to_running_time(time(7)), Some(time(7)));
 }
@@ -486,11 +466,9 @@ fn quality_reports_end_here_and_keyframe_requests_pass() {
     bench
         .harness
         .push_upstream_event(gst::event::Qos::builder(gst::QOSType::Underflow, 2.0, 5_i64).build());
-    bench
-        .harness
-        .push_upstream_event(gst::event::CustomUpstream::new(gst::Structure::new_empty(
-            "GstForceKeyUnit",
-        )));
+    bench.harness.push_upstream_event(gst::event::CustomUpstream::new(gst::Structure::new_empty(
+        "GstForceKeyUnit",
+    )));
     let event = bench.harness.try_pull_upstream_event().unwrap();
     assert_eq!(event.structure().unwrap().name(), "GstForceKeyUnit");
     assert!(bench.harness.try_pull_upstream_event().is_none());
@@ -511,9 +489,7 @@ fn a_flush_starts_the_grid_anew() {
     bench.harness.push_event(gst::event::FlushStop::new(false));
     bench
         .harness
-        .push_event(gst::event::Segment::new(&gst::FormattedSegment::<
-            gst::ClockTime,
-        >::new()));
+        .push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
     bench.clock().set_time(time(700 * MS));
     assert_eq!(bench.push(700 * MS), [slot(1, 0, 700 * MS)]);
     assert_eq!(bench.stats()[2], 0);
@@ -545,9 +521,7 @@ fn the_state_changes_under_way_without_a_deadlock() {
             })
             .unwrap();
         for _ in 0..4 {
-            receiver
-                .recv_timeout(std::time::Duration::from_secs(10))
-                .expect("frames flow");
+            receiver.recv_timeout(std::time::Duration::from_secs(10)).expect("frames flow");
         }
         pad.remove_probe(probe);
         pipeline.set_state(state).unwrap();
@@ -586,10 +560,7 @@ fn an_encoder_takes_a_grid_that_was_moved() {
             buffer.get_mut().unwrap().set_pts(time(pts));
             harness.push(buffer).unwrap();
         }
-        let sent = grid
-            .property::<gst::Structure>("stats")
-            .get::<u64>("out")
-            .unwrap();
+        let sent = grid.property::<gst::Structure>("stats").get::<u64>("out").unwrap();
         harness.push_event(gst::event::Eos::new());
         let mut packets = 0;
         while harness.try_pull().is_some() {

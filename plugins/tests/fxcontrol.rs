@@ -57,11 +57,7 @@ fn nothing_is_cut_unless_something_moves() {
     assert_eq!(rig.control("fx", "volume", 1.0, 20), None);
     rig.push_constant(40, 1.0);
     rig.push_constant(60, 1.0);
-    let lengths: Vec<_> = rig
-        .pieces()
-        .iter()
-        .map(|piece| piece.samples.len())
-        .collect();
+    let lengths: Vec<_> = rig.pieces().iter().map(|piece| piece.samples.len()).collect();
     assert_eq!(lengths, [960, 960, 240, 240, 240, 240, 960]);
 }
 
@@ -99,10 +95,7 @@ fn slices_carry_exact_times_offsets_and_flags_at_odd_rates_and_periods() {
         }
     }
     assert_eq!(frames, 10 * 1001);
-    assert_eq!(
-        discontinuities, 10,
-        "one for each buffer that came with one"
-    );
+    assert_eq!(discontinuities, 10, "one for each buffer that came with one");
 }
 
 #[test]
@@ -114,20 +107,15 @@ fn shapes_give_their_curves() {
         (FxControlShape::Exponential, 0.1f64.sqrt()),
     ] {
         let mut rig = Rig::audio(&[("fx", "volume name=fx volume=0.1")]);
-        let refused: Option<String> = rig.element.emit_by_name(
-            "control-shaped",
-            &[&"fx", &"volume", &1.0f64, &(40 * MS), &shape],
-        );
+        let refused: Option<String> = rig
+            .element
+            .emit_by_name("control-shaped", &[&"fx", &"volume", &1.0f64, &(40 * MS), &shape]);
         assert_eq!(refused, None);
         for ms in [0, 20, 40] {
             rig.push_constant(ms, 1.0);
         }
         let gains = gains(&mut rig);
-        assert!(
-            (gains[960].2 - halfway).abs() < 1e-6,
-            "{shape:?} {}",
-            gains[960].2
-        );
+        assert!((gains[960].2 - halfway).abs() < 1e-6, "{shape:?} {}", gains[960].2);
         assert!((gains[1920].2 - 1.0).abs() < 1e-6, "{shape:?}");
     }
 }
@@ -145,11 +133,7 @@ fn an_interrupting_ramp_goes_on_from_the_value_reached() {
     }
     for (piece, at, gain) in gains(&mut rig) {
         let time = seconds(piece);
-        let line = if time < 0.04 {
-            time * 10.0
-        } else {
-            (0.4 - (time - 0.04) * 4.0).max(0.0)
-        };
+        let line = if time < 0.04 { time * 10.0 } else { (0.4 - (time - 0.04) * 4.0).max(0.0) };
         assert!((gain - line).abs() < 1e-6, "{at}: {gain} {line}");
     }
     assert_eq!(
@@ -183,23 +167,14 @@ fn a_timeline_does_the_same_at_its_own_times() {
         };
         assert!((gain - wanted).abs() < 1e-6, "{at}: {gain}");
     }
-    let applied: Vec<_> = rig
-        .told()
-        .into_iter()
-        .filter(|line| line.starts_with("applied"))
-        .collect();
-    assert_eq!(
-        applied,
-        ["applied 0.5 @30", "applied true @50", "applied false @60"]
-    );
+    let applied: Vec<_> =
+        rig.told().into_iter().filter(|line| line.starts_with("applied")).collect();
+    assert_eq!(applied, ["applied 0.5 @30", "applied true @50", "applied false @60"]);
 }
 
 #[test]
 fn a_timeline_that_begins_before_the_media_is_where_it_should_be() {
-    let properties = [
-        ("fx", "volume name=fx volume=0"),
-        ("timeline", "0 fx volume 1 1"),
-    ];
+    let properties = [("fx", "volume name=fx volume=0"), ("timeline", "0 fx volume 1 1")];
     let mut rig = Rig::audio(&properties);
     rig.push_constant(500, 1.0);
     assert!((gains(&mut rig)[0].2 - 0.5).abs() < 1e-6);
@@ -244,10 +219,7 @@ fn video_moves_at_each_frame() {
     let lumas = rig.lumas();
     assert_eq!(lumas.len(), 7);
     let at = |place: usize| lumas[place].1;
-    assert!(
-        (at(0) - at(1)).abs() < 0.5,
-        "the ramp begins at the second frame"
-    );
+    assert!((at(0) - at(1)).abs() < 0.5, "the ramp begins at the second frame");
     let rise = at(5) - at(1);
     assert!(rise > 80.0, "{lumas:?}");
     for (place, part) in [(2, 0.25), (3, 0.5), (4, 0.75), (5, 1.0), (6, 1.0)] {
@@ -322,19 +294,14 @@ fn an_applied_value_is_told_at_first_at_last_and_ten_times_a_second() {
         rig.push_constant(ms, 1.0);
     }
     let messages = rig.messages();
-    let applied: Vec<_> = messages
-        .iter()
-        .filter(|message| message.name() == "fxcontrol-applied")
-        .collect();
+    let applied: Vec<_> =
+        messages.iter().filter(|message| message.name() == "fxcontrol-applied").collect();
     assert_eq!(applied.len(), 11);
     for message in &applied {
         let value: f64 = message.get::<&str>("value").unwrap().parse().unwrap();
         let time: u64 = message.get("running-time").unwrap();
         assert!((value - seconds(time)).abs() < 1e-9, "{message}");
     }
-    let ids: Vec<u64> = messages
-        .iter()
-        .map(|message| message.get("command").unwrap())
-        .collect();
+    let ids: Vec<u64> = messages.iter().map(|message| message.get("command").unwrap()).collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
 }

@@ -12,16 +12,12 @@ use gst::prelude::*;
 /// Each sample is its own number, small enough to be exact.
 fn numbered(ms: u64) -> Vec<f32> {
     let first = u16::try_from(ms * 48).unwrap();
-    (0..960)
-        .map(|place| f32::from(first + place) / 65536.0)
-        .collect()
+    (0..960).map(|place| f32::from(first + place) / 65536.0).collect()
 }
 
 fn sample_at(pieces: &[Piece], ms: u64) -> f32 {
     let at = ms * MS;
-    let piece = pieces
-        .iter()
-        .find(|piece| (piece.pts..piece.pts + piece.duration).contains(&at));
+    let piece = pieces.iter().find(|piece| (piece.pts..piece.pts + piece.duration).contains(&at));
     let piece = piece.unwrap();
     piece.samples[usize::try_from((at - piece.pts) * 48 / MS).unwrap()]
 }
@@ -38,10 +34,8 @@ fn an_effect_without_latency_is_switched_at_the_buffer() {
     assert_eq!(pieces.len(), 6);
     for (number, piece) in pieces.iter().enumerate() {
         let gain = if (2..4).contains(&number) { 1.0 } else { 0.5 };
-        let wanted: Vec<f32> = numbered(u64::try_from(number).unwrap() * 20)
-            .iter()
-            .map(|s| s * gain)
-            .collect();
+        let wanted: Vec<f32> =
+            numbered(u64::try_from(number).unwrap() * 20).iter().map(|s| s * gain).collect();
         assert_eq!(piece.samples, wanted, "{number}");
     }
     assert_eq!(rig.told(), ["bypass  @40", "bypass  @80"]);
@@ -83,19 +77,14 @@ fn run_pitch(bypass: impl Fn(u64) -> bool) -> (Vec<usize>, Vec<Piece>) {
 fn an_effect_with_latency_gives_the_original_out_as_late_as_its_own_output() {
     let (late, _) = run_pitch(|_| false);
     let (out, pieces) = run_pitch(|_| true);
-    assert!(
-        late[0] < 960,
-        "pitch has no latency here: the test shows nothing"
-    );
+    assert!(late[0] < 960, "pitch has no latency here: the test shows nothing");
     assert_eq!(out, late);
     for ms in [0, 1, 100, 333, 700, 1000] {
         let wanted = f32::from(u16::try_from(ms * 48).unwrap()) / 65536.0;
         assert!((sample_at(&pieces, ms) - wanted).abs() < 1e-7, "{ms}");
     }
     let samples: Vec<f32> = pieces.into_iter().flat_map(|piece| piece.samples).collect();
-    let steps = samples
-        .windows(2)
-        .filter(|pair| (pair[1] - pair[0] - 1.0 / 65536.0).abs() > 1e-7);
+    let steps = samples.windows(2).filter(|pair| (pair[1] - pair[0] - 1.0 / 65536.0).abs() > 1e-7);
     assert_eq!(steps.count(), 0, "no sample is lost or doubled");
 }
 
@@ -122,10 +111,7 @@ fn frames_come_out_as_they_went_in() {
         rig.push_frame(u64::try_from(number).unwrap() * 40, 60);
     }
     let lumas = rig.lumas();
-    let original: Vec<_> = lumas
-        .iter()
-        .map(|(_, luma)| (luma - 60.0).abs() < 0.01)
-        .collect();
+    let original: Vec<_> = lumas.iter().map(|(_, luma)| (luma - 60.0).abs() < 0.01).collect();
     assert_eq!(original, [false, true, true, false], "{lumas:?}");
     let times: Vec<_> = lumas.iter().map(|(ms, _)| *ms).collect();
     assert_eq!(times, [0, 40, 80, 120]);
@@ -173,15 +159,8 @@ fn a_filter_with_a_tail_is_replaced_to_the_sample_and_its_tail_is_silent() {
     }
     rig.harness.push_event(gst::event::Eos::new());
     let pieces = rig.pieces();
-    let samples: Vec<f32> = pieces
-        .iter()
-        .flat_map(|piece| piece.samples.clone())
-        .collect();
+    let samples: Vec<f32> = pieces.iter().flat_map(|piece| piece.samples.clone()).collect();
     let original: Vec<f32> = (0..400).step_by(20).flat_map(numbered).collect();
     assert_eq!(samples[..original.len()], original);
-    assert!(
-        samples[original.len()..]
-            .iter()
-            .all(|sample| *sample == 0.0)
-    );
+    assert!(samples[original.len()..].iter().all(|sample| *sample == 0.0));
 }

@@ -64,13 +64,7 @@ fn an_effect_of_the_other_kind_is_refused() {
     ] {
         let refused = check(description, kind, &Policy::default());
         assert!(
-            matches!(
-                refused,
-                Err(FxError::Element {
-                    why: ElementRefusal::Pads(_),
-                    ..
-                })
-            ),
+            matches!(refused, Err(FxError::Element { why: ElementRefusal::Pads(_), .. })),
             "{description} {refused:?}"
         );
     }
@@ -158,11 +152,7 @@ fn every_installed_element_that_passes_is_a_plain_filter() {
             assert!(!element.is::<gst::Bin>(), "{}", factory.name());
             assert!(!element.is::<gst::URIHandler>(), "{}", factory.name());
             let ends = gst::ElementFlags::SOURCE | gst::ElementFlags::SINK;
-            assert!(
-                !element.element_flags().intersects(ends),
-                "{}",
-                factory.name()
-            );
+            assert!(!element.element_flags().intersects(ends), "{}", factory.name());
             assert_eq!(element.src_pads().len(), 1, "{}", factory.name());
         }
     }
@@ -174,42 +164,18 @@ fn wrong_names_types_and_ranges_are_refused_with_a_sentence() {
     init();
     for (description, sentence) in [
         ("nosuchelement", "there is no element \"nosuchelement\""),
-        (
-            "volume loudness=1",
-            "\"volume0\" has no property \"loudness\"",
-        ),
-        (
-            "volume volume=11 name=fx",
-            "\"volume\" of \"fx\": 11 is outside 0 to 10",
-        ),
-        (
-            "volume volume=loud",
-            "\"volume\" of \"volume0\": \"loud\" is not a number",
-        ),
-        (
-            "volume volume=nan",
-            "\"volume\" of \"volume0\": the value is not finite",
-        ),
-        (
-            "volume mute=2",
-            "\"mute\" of \"volume0\": \"2\" is not true or false",
-        ),
+        ("volume loudness=1", "\"volume0\" has no property \"loudness\""),
+        ("volume volume=11 name=fx", "\"volume\" of \"fx\": 11 is outside 0 to 10"),
+        ("volume volume=loud", "\"volume\" of \"volume0\": \"loud\" is not a number"),
+        ("volume volume=nan", "\"volume\" of \"volume0\": the value is not finite"),
+        ("volume mute=2", "\"mute\" of \"volume0\": \"2\" is not true or false"),
         (
             "audioecho max-delay=18000000000000000000",
             "\"max-delay\" of \"audioecho0\": it asks for more than an effect may use",
         ),
-        (
-            "volume parent=x",
-            "\"parent\" of \"volume0\": it is not part of the effect",
-        ),
-        (
-            "volume name=a ! volume name=a",
-            "two effects have the name \"a\"",
-        ),
-        (
-            "tee",
-            "\"tee\" cannot be an effect here: it does more than change media",
-        ),
+        ("volume parent=x", "\"parent\" of \"volume0\": it is not part of the effect"),
+        ("volume name=a ! volume name=a", "two effects have the name \"a\""),
+        ("tee", "\"tee\" cannot be an effect here: it does more than change media"),
         ("volume !", "an effect is missing beside a \"!\""),
     ] {
         let refused = check_audio(description).unwrap_err();
@@ -217,13 +183,7 @@ fn wrong_names_types_and_ranges_are_refused_with_a_sentence() {
     }
     let refused = check_video("coloreffects preset=nice").unwrap_err();
     assert!(
-        matches!(
-            &refused,
-            FxError::Value {
-                why: TargetError::Wrong { .. },
-                ..
-            }
-        ),
+        matches!(&refused, FxError::Value { why: TargetError::Wrong { .. }, .. }),
         "{refused:?}"
     );
     assert!(refused.to_string().contains("sepia"), "{refused}");
@@ -233,10 +193,7 @@ fn wrong_names_types_and_ranges_are_refused_with_a_sentence() {
 fn too_long_and_too_many_are_refused() {
     init();
     let many = ["volume"; 9].join(" ! ");
-    assert_eq!(
-        check_audio(&many),
-        Err(FxError::Description(DescriptionError::TooMany))
-    );
+    assert_eq!(check_audio(&many), Err(FxError::Description(DescriptionError::TooMany)));
     assert_eq!(
         check_audio(&"a".repeat(2049)),
         Err(FxError::Description(DescriptionError::TooLong))
@@ -253,10 +210,7 @@ fn a_file_must_lie_in_the_operators_folders() {
         std::fs::write(root.path().join(path), "not opened by the check").unwrap();
     }
     std::os::unix::fs::symlink(root.path().join("secret.png"), folder.join("link.png")).unwrap();
-    let policy = Policy {
-        folders: vec![folder.clone()],
-        ..Policy::default()
-    };
+    let policy = Policy { folders: vec![folder.clone()], ..Policy::default() };
     let location = |path: &str| format!("gdkpixbufoverlay location=\"{path}\" name=fx");
     let inside = folder.join("hat.png");
     let refused = Err(FxError::Property {
@@ -267,11 +221,7 @@ fn a_file_must_lie_in_the_operators_folders() {
     for (path, policy, wanted) in [
         (inside.to_str().unwrap(), &policy, Ok(())),
         ("hat.png", &policy, Ok(())),
-        (
-            inside.to_str().unwrap(),
-            &Policy::default(),
-            refused.clone(),
-        ),
+        (inside.to_str().unwrap(), &Policy::default(), refused.clone()),
         ("link.png", &policy, refused.clone()),
         ("../secret.png", &policy, refused.clone()),
         ("/etc/passwd", &policy, refused.clone()),
@@ -301,21 +251,9 @@ fn a_refused_description_fails_the_start_with_one_error_message() {
     init();
     for (fx, timeline, sentence) in [
         ("filesrc location=/etc/passwd", "", "classified as Source"),
-        (
-            "volume name=fx",
-            "1 fx volume 11",
-            "line 1: \"volume\" of \"fx\"",
-        ),
-        (
-            "volume name=fx",
-            "0 fx volume 1\n1 gx volume 1",
-            "line 2: no effect",
-        ),
-        (
-            "volume name=fx",
-            "soon fx volume 1",
-            "line 1: \"soon\" is no number",
-        ),
+        ("volume name=fx", "1 fx volume 11", "line 1: \"volume\" of \"fx\""),
+        ("volume name=fx", "0 fx volume 1\n1 gx volume 1", "line 2: no effect"),
+        ("volume name=fx", "soon fx volume 1", "line 1: \"soon\" is no number"),
     ] {
         let element = gst::ElementFactory::make("fxcontrol")
             .property("fx", fx)
@@ -326,14 +264,8 @@ fn a_refused_description_fails_the_start_with_one_error_message() {
         element.set_bus(Some(&bus));
         assert!(element.set_state(gst::State::Ready).is_err(), "{fx}");
         let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
-        let gst::MessageView::Error(error) = message.view() else {
-            panic!("filtered")
-        };
-        assert!(
-            error.error().to_string().contains(sentence),
-            "{}",
-            error.error()
-        );
+        let gst::MessageView::Error(error) = message.view() else { panic!("filtered") };
+        assert!(error.error().to_string().contains(sentence), "{}", error.error());
         assert_eq!(element.num_src_pads(), 1);
         element.set_state(gst::State::Null).unwrap();
     }

@@ -19,10 +19,7 @@ fn gains(rig: &mut Rig) -> Vec<f32> {
 fn assert_gains(rig: &mut Rig, wanted: &[f32]) {
     let gains = gains(rig);
     assert_eq!(gains.len(), wanted.len());
-    let far = gains
-        .iter()
-        .zip(wanted)
-        .filter(|(gain, wanted)| (*gain - *wanted).abs() > 1e-6);
+    let far = gains.iter().zip(wanted).filter(|(gain, wanted)| (*gain - *wanted).abs() > 1e-6);
     assert_eq!(far.count(), 0, "{gains:?} {wanted:?}");
 }
 
@@ -39,9 +36,7 @@ fn a_text_that_names_a_file_of_the_folders_is_set_and_told_as_it_was_said() {
     pipeline.set_state(gst::State::Playing).unwrap();
     let end = [gst::MessageType::Eos, gst::MessageType::Error];
     let bus = pipeline.bus().unwrap();
-    let message = bus
-        .timed_pop_filtered(gst::ClockTime::from_seconds(10), &end)
-        .unwrap();
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &end).unwrap();
     assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
     pipeline.set_state(gst::State::Null).unwrap();
 
@@ -57,10 +52,7 @@ fn a_text_that_names_a_file_of_the_folders_is_set_and_told_as_it_was_said() {
     assert!(lumas[2].1 > 200.0, "{lumas:?}");
     let told = rig.told();
     assert_eq!(told[0], "refused /etc/passwd");
-    assert!(
-        told.contains(&"applied white.png @80".to_owned()),
-        "{told:?}"
-    );
+    assert!(told.contains(&"applied white.png @80".to_owned()), "{told:?}");
     assert!(!told.join(" ").contains(folders));
 }
 
@@ -70,71 +62,28 @@ fn a_refused_command_says_why_and_changes_nothing() {
     for (name, property, value, reason) in [
         ("gx", "volume", 1.0, "no effect has the name \"gx\""),
         ("fx", "loudness", 1.0, "\"fx\" has no property \"loudness\""),
-        (
-            "fx",
-            "volume",
-            10.5,
-            "\"volume\" of \"fx\": 10.5 is outside 0 to 10",
-        ),
-        (
-            "fx",
-            "volume",
-            -1.0,
-            "\"volume\" of \"fx\": -1 is outside 0 to 10",
-        ),
-        (
-            "fx",
-            "volume",
-            f64::NAN,
-            "\"volume\" of \"fx\": the value is not finite",
-        ),
-        (
-            "fx",
-            "volume",
-            f64::INFINITY,
-            "\"volume\" of \"fx\": the value is not finite",
-        ),
-        (
-            "fx",
-            "mute",
-            0.5,
-            "\"mute\" of \"fx\": \"0.5\" is not true or false",
-        ),
-        (
-            "fx",
-            "name",
-            1.0,
-            "\"name\" of \"fx\": it is not part of the effect",
-        ),
+        ("fx", "volume", 10.5, "\"volume\" of \"fx\": 10.5 is outside 0 to 10"),
+        ("fx", "volume", -1.0, "\"volume\" of \"fx\": -1 is outside 0 to 10"),
+        ("fx", "volume", f64::NAN, "\"volume\" of \"fx\": the value is not finite"),
+        ("fx", "volume", f64::INFINITY, "\"volume\" of \"fx\": the value is not finite"),
+        ("fx", "mute", 0.5, "\"mute\" of \"fx\": \"0.5\" is not true or false"),
+        ("fx", "name", 1.0, "\"name\" of \"fx\": it is not part of the effect"),
         ("gate.0", "name", 1.0, "no effect has the name \"gate.0\""),
     ] {
-        assert_eq!(
-            rig.control(name, property, value, 5).as_deref(),
-            Some(reason)
-        );
+        assert_eq!(rig.control(name, property, value, 5).as_deref(), Some(reason));
         let refused = rig.messages().pop().unwrap();
         assert_eq!(refused.name(), "fxcontrol-refused");
         assert_eq!(refused.get::<&str>("reason"), Ok(reason));
         assert_eq!(refused.get::<&str>("property"), Ok(property));
     }
     let text = rig.control_text("fx", "volume", "loud");
-    assert_eq!(
-        text.as_deref(),
-        Some("\"volume\" of \"fx\": \"loud\" is not a number")
-    );
-    let null: Option<String> = rig
-        .element
-        .emit_by_name("control", &[&None::<String>, &"volume", &1.0f64, &0u64]);
+    assert_eq!(text.as_deref(), Some("\"volume\" of \"fx\": \"loud\" is not a number"));
+    let null: Option<String> =
+        rig.element.emit_by_name("control", &[&None::<String>, &"volume", &1.0f64, &0u64]);
     assert_eq!(null.as_deref(), Some("an argument is missing"));
     let control = rig.element.downcast_ref::<FxControl>().unwrap();
     assert_eq!(
-        control.control(
-            "gx",
-            "volume",
-            Input::Number(1.0),
-            0,
-            FxControlShape::Linear
-        ),
+        control.control("gx", "volume", Input::Number(1.0), 0, FxControlShape::Linear),
         Err(FxError::UnknownEffect("gx".into()))
     );
     rig.push_constant(0, 1.0);
@@ -144,10 +93,7 @@ fn a_refused_command_says_why_and_changes_nothing() {
 #[test]
 fn a_command_before_there_is_an_effect_is_refused() {
     init();
-    let element = gst::ElementFactory::make("fxcontrol")
-        .property("fx", "volume")
-        .build()
-        .unwrap();
+    let element = gst::ElementFactory::make("fxcontrol").property("fx", "volume").build().unwrap();
     let refused: Option<String> =
         element.emit_by_name("control", &[&"volume0", &"volume", &1.0f64, &0u64]);
     assert_eq!(refused.as_deref(), Some("there is no effect yet"));
@@ -179,10 +125,7 @@ fn any_raw_format_goes_in_and_what_is_wanted_comes_out() {
             "audiopanorama",
             "audiotestsrc num-buffers=5 ! audio/x-raw,format=F64LE,layout=non-interleaved,channels=1",
         ),
-        (
-            "edgetv",
-            "videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=64,height=48",
-        ),
+        ("edgetv", "videotestsrc num-buffers=5 ! video/x-raw,format=I420,width=64,height=48"),
         (
             "videocrop left=9 ! agingtv",
             "videotestsrc num-buffers=5 ! video/x-raw,format=NV12,width=64,height=48",
@@ -199,9 +142,7 @@ fn any_raw_format_goes_in_and_what_is_wanted_comes_out() {
         pipeline.set_state(gst::State::Playing).unwrap();
         let end = [gst::MessageType::Eos, gst::MessageType::Error];
         let bus = pipeline.bus().unwrap();
-        let message = bus
-            .timed_pop_filtered(gst::ClockTime::from_seconds(10), &end)
-            .unwrap();
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &end).unwrap();
         assert_eq!(message.type_(), gst::MessageType::Eos, "{fx}: {message:?}");
         pipeline.set_state(gst::State::Null).unwrap();
     }
@@ -220,11 +161,7 @@ fn pitch_moves_a_tone() {
             .collect();
         rig.push(u64::from(number) * 20, &tone);
     }
-    let samples: Vec<f32> = rig
-        .pieces()
-        .into_iter()
-        .flat_map(|piece| piece.samples)
-        .collect();
+    let samples: Vec<f32> = rig.pieces().into_iter().flat_map(|piece| piece.samples).collect();
     let middle = &samples[24_000..72_000];
     assert!(goertzel(middle, 600.0) > 50.0 * goertzel(middle, 400.0));
 }
@@ -269,17 +206,12 @@ fn stopping_and_starting_gives_a_fresh_chain_and_timeline() {
         assert_gains(&mut rig, &[1.0, 0.5]);
         restart(&mut rig, |_| {});
     }
-    restart(&mut rig, |element| {
-        element.set_property("fx", "volume name=fx volume=2")
-    });
+    restart(&mut rig, |element| element.set_property("fx", "volume name=fx volume=2"));
     // A change while media flows is left for nobody: the effect stays.
     rig.element.set_property("fx", "volume name=fx volume=3");
     rig.push_constant(0, 1.0);
     assert_gains(&mut rig, &[2.0]);
-    assert_eq!(
-        rig.element.property::<String>("fx"),
-        "volume name=fx volume=2"
-    );
+    assert_eq!(rig.element.property::<String>("fx"), "volume name=fx volume=2");
     rig.element.set_state(gst::State::Null).unwrap();
     let bin = rig.element.downcast_ref::<gst::Bin>().unwrap();
     assert_eq!(bin.children().len(), 0);
@@ -288,10 +220,7 @@ fn stopping_and_starting_gives_a_fresh_chain_and_timeline() {
 
 #[test]
 fn a_flush_that_resets_time_begins_the_timeline_anew() {
-    let properties = [
-        ("fx", "volume name=fx"),
-        ("timeline", "0 fx volume 1; 0.02 fx volume 0.5"),
-    ];
+    let properties = [("fx", "volume name=fx"), ("timeline", "0 fx volume 1; 0.02 fx volume 0.5")];
     let mut rig = Rig::audio(&properties);
     for _ in 0..2 {
         rig.push_constant(0, 1.0);
@@ -320,15 +249,9 @@ fn an_overlay_gives_plain_pictures_even_to_an_element_that_takes_anything() {
     pipeline.set_state(gst::State::Playing).unwrap();
     let end = [gst::MessageType::Eos, gst::MessageType::Error];
     let bus = pipeline.bus().unwrap();
-    let message = bus
-        .timed_pop_filtered(gst::ClockTime::from_seconds(10), &end)
-        .unwrap();
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(10), &end).unwrap();
     assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
-    let out = pipeline
-        .downcast_ref::<gst::Bin>()
-        .unwrap()
-        .by_name("out")
-        .unwrap();
+    let out = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("out").unwrap();
     let caps = out.static_pad("sink").unwrap().current_caps().unwrap();
     assert!(
         caps.features(0)

@@ -53,12 +53,7 @@ pub struct Args {
     #[arg(long, env = "DUCKSOUP_TEST_LOGIN", value_name = "LOGIN")]
     pub test_login: Option<String>,
     /// Their password; while it is the default they are closed, except in DEV mode [default: ducksoup]
-    #[arg(
-        long,
-        env = "DUCKSOUP_TEST_PASSWORD",
-        value_name = "PASSWORD",
-        hide_env_values = true
-    )]
+    #[arg(long, env = "DUCKSOUP_TEST_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub test_password: Option<String>,
     /// Ceiling of what a missing packet is waited for, in ms [default: 150]
     #[arg(long, env = "DUCKSOUP_JITTER_BUFFER", value_name = "MS")]

@@ -68,11 +68,7 @@ impl Files {
                 });
             }
         }
-        Ok(Self {
-            server: parse(working, "server.yml")?,
-            sfu,
-            gst: parse(working, "gst.yml")?,
-        })
+        Ok(Self { server: parse(working, "server.yml")?, sfu, gst: parse(working, "gst.yml")? })
     }
 }
 
@@ -96,9 +92,7 @@ fn parse<T: DeserializeOwned>(working: &Path, name: &'static str) -> Result<T, C
         },
         reason,
     };
-    let bytes = read(working, name)
-        .ok_or_else(|| refuse("is missing".into()))?
-        .map_err(refuse)?;
+    let bytes = read(working, name).ok_or_else(|| refuse("is missing".into()))?.map_err(refuse)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| refuse("is no UTF-8 text".into()))?;
     serde_saphyr::from_str(text).map_err(|error| {
         let sentence = error.to_string();
@@ -119,16 +113,8 @@ mod tests {
         assert_eq!(
             (files.sfu.audio, files.sfu.video),
             (
-                BitrateRange {
-                    default: 64_000,
-                    min: 32_000,
-                    max: 64_000
-                },
-                BitrateRange {
-                    default: 800_000,
-                    min: 150_000,
-                    max: 1_800_000
-                }
+                BitrateRange { default: 64_000, min: 32_000, max: 64_000 },
+                BitrateRange { default: 800_000, min: 150_000, max: 1_800_000 }
             )
         );
     }
@@ -139,12 +125,7 @@ mod tests {
         let folder = working.path().join("config");
         std::fs::create_dir(&folder).expect("created");
         std::fs::write(folder.join("server.yml"), "generateStats: false\n").expect("written");
-        assert!(
-            !Files::read(working.path())
-                .expect("valid")
-                .server
-                .generate_stats
-        );
+        assert!(!Files::read(working.path()).expect("valid").server.generate_stats);
         for (file, text) in [
             ("server.yml", "generateStats: maybe\n"),
             ("server.yml", "generateStat: true\n"),

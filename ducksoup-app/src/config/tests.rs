@@ -18,15 +18,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.web_prefix, "");
     assert!(config.allowed_ws_origins.is_empty());
     assert!(config.generate_stats);
-    assert_eq!(
-        config.log,
-        LogConfig {
-            file: None,
-            stdout: false,
-            level: 3,
-            caller: false
-        }
-    );
+    assert_eq!(config.log, LogConfig { file: None, stdout: false, level: 3, caller: false });
     assert!(!config.protected_pages_open());
     let stage = config.stage_settings();
     assert_eq!((stage.abort_delay, stage.jitter_buffer), (15, 150));
@@ -61,22 +53,13 @@ fn what_is_typed_counts() {
         (config.mode, config.port, config.web_prefix.as_str()),
         (Mode::Dev, 0, "/lab/ducksoup")
     );
-    assert_eq!(
-        config.allowed_ws_origins,
-        ["https://a.example", "http://b:8180", "https://c"]
-    );
+    assert_eq!(config.allowed_ws_origins, ["https://a.example", "http://b:8180", "https://c"]);
     assert!(config.log.stdout && config.log.caller && config.protected_pages_open());
     let stage = config.stage_settings();
     assert_eq!((stage.jitter_buffer, stage.abort_delay), (200, 15));
     assert!(!stage.twcc && !stage.recording && stage.log_to_door);
-    assert_eq!(
-        (stage.log_level, stage.media_ports),
-        (4, Some((40000, 40010)))
-    );
-    assert_eq!(
-        stage.effect_folders,
-        [PathBuf::from("/models"), config.working.join("own")]
-    );
+    assert_eq!((stage.log_level, stage.media_ports), (4, Some((40000, 40010))));
+    assert_eq!(stage.effect_folders, [PathBuf::from("/models"), config.working.join("own")]);
     assert_eq!(stage.effect_policy, ["dlib", "-pitch"]);
     assert_eq!(stage.data, PathBuf::from("/srv/data"));
 }
@@ -87,40 +70,16 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
     let cases: &[(&str, Field, &[&str])] = &[
         ("DUCKSOUP_MODE", |a| &mut a.mode, &["dev", "x"]),
         ("DUCKSOUP_PORT", |a| &mut a.port, &["-1", "65536", "http"]),
-        (
-            "DUCKSOUP_WEB_PREFIX",
-            |a| &mut a.web_prefix,
-            &["lab", "/a//b", "/../x", "/a b", "/é"],
-        ),
+        ("DUCKSOUP_WEB_PREFIX", |a| &mut a.web_prefix, &["lab", "/a//b", "/../x", "/a b", "/é"]),
         (
             "DUCKSOUP_ALLOWED_WS_ORIGINS",
             |a| &mut a.allowed_ws_origins,
-            &[
-                "example.org",
-                "ws://x",
-                "https://",
-                "https://x/page",
-                "*",
-                "https://*.x",
-                "null",
-            ],
+            &["example.org", "ws://x", "https://", "https://x/page", "*", "https://*.x", "null"],
         ),
-        (
-            "DUCKSOUP_JITTER_BUFFER",
-            |a| &mut a.jitter_buffer,
-            &["-1", "1.5", "99999"],
-        ),
-        (
-            "DUCKSOUP_GENERATE_TWCC",
-            |a| &mut a.generate_twcc,
-            &["maybe"],
-        ),
+        ("DUCKSOUP_JITTER_BUFFER", |a| &mut a.jitter_buffer, &["-1", "1.5", "99999"]),
+        ("DUCKSOUP_GENERATE_TWCC", |a| &mut a.generate_twcc, &["maybe"]),
         ("DUCKSOUP_GCC", |a| &mut a.gcc, &["2"]),
-        (
-            "DUCKSOUP_LOG_STDOUT",
-            |a| &mut a.log_stdout,
-            &["yes please"],
-        ),
+        ("DUCKSOUP_LOG_STDOUT", |a| &mut a.log_stdout, &["yes please"]),
         ("DUCKSOUP_LOG_LEVEL", |a| &mut a.log_level, &["5", "info"]),
         (
             "DUCKSOUP_STUN_SERVER_URLS",
@@ -129,21 +88,9 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         ),
         ("DUCKSOUP_ICE_SERVERS", |a| &mut a.ice_servers, &["true"]),
         ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, &["-"]),
-        (
-            "DUCKSOUP_ABORT_DELAY",
-            |a| &mut a.abort_delay,
-            &["0", "-3", "soon"],
-        ),
-        (
-            "DUCKSOUP_MEDIA_PORTS",
-            |a| &mut a.media_ports,
-            &["4000", "5-4", "0-9", "1-70000"],
-        ),
-        (
-            "DUCKSOUP_EFFECT_POLICY",
-            |a| &mut a.effect_policy,
-            &["-", "--x", "a b", "a!b"],
-        ),
+        ("DUCKSOUP_ABORT_DELAY", |a| &mut a.abort_delay, &["0", "-3", "soon"]),
+        ("DUCKSOUP_MEDIA_PORTS", |a| &mut a.media_ports, &["4000", "5-4", "0-9", "1-70000"]),
+        ("DUCKSOUP_EFFECT_POLICY", |a| &mut a.effect_policy, &["-", "--x", "a b", "a!b"]),
     ];
     for (variable, field, values) in cases {
         for value in *values {
@@ -168,10 +115,7 @@ fn stun_can_be_switched_off_and_its_older_name_counts() {
             .collect()
     };
     assert!(urls(|a| a.stun_server_urls = Some("false".into())).is_empty());
-    assert_eq!(
-        urls(|a| a.ice_servers = Some("stun:a:1,stuns:b".into())),
-        ["stun:a:1", "stuns:b"]
-    );
+    assert_eq!(urls(|a| a.ice_servers = Some("stun:a:1,stuns:b".into())), ["stun:a:1", "stuns:b"]);
     assert!(
         urls(|a| {
             a.ice_servers = Some("stun:a:1".into());
@@ -198,15 +142,8 @@ fn the_command_line_serves_by_default_and_lists_every_variable() {
     assert!(matches!(cli.command, Some(Command::Serve(args)) if args.port.as_deref() == Some("2")));
     let cli = Cli::try_parse_from(["ducksoup-app", "interaction"]).expect("valid");
     assert!(matches!(cli.command, Some(Command::Interaction)));
-    let help = <Cli as clap::CommandFactory>::command()
-        .render_long_help()
-        .to_string();
-    for variable in [
-        "DUCKSOUP_MODE",
-        "DUCKSOUP_PORT",
-        "DUCKSOUP_TEST_PASSWORD",
-        "DUCKSOUP_DATA",
-    ] {
+    let help = <Cli as clap::CommandFactory>::command().render_long_help().to_string();
+    for variable in ["DUCKSOUP_MODE", "DUCKSOUP_PORT", "DUCKSOUP_TEST_PASSWORD", "DUCKSOUP_DATA"] {
         assert!(help.contains(variable), "{help}");
     }
 }

@@ -80,30 +80,22 @@ fn carry(
     mut output: impl Write + Send + 'static,
     received: impl Fn(FromDoor) + Send + 'static,
 ) -> std::io::Result<(ToDoor, Flush)> {
-    std::thread::Builder::new()
-        .name("from-door".to_owned())
-        .spawn(move || {
-            read(BufReader::new(input), received);
-        })?;
+    std::thread::Builder::new().name("from-door".to_owned()).spawn(move || {
+        read(BufReader::new(input), received);
+    })?;
     let (sender, frames) = sync_channel::<StageFrame>(BACKLOG);
     let (done, flush) = sync_channel(1);
-    std::thread::Builder::new()
-        .name("to-door".to_owned())
-        .spawn(move || {
-            for frame in frames {
-                let Ok(line) = frame::line(&frame) else {
-                    continue;
-                };
-                if output
-                    .write_all(line.as_bytes())
-                    .and_then(|()| output.flush())
-                    .is_err()
-                {
-                    break;
-                }
+    std::thread::Builder::new().name("to-door".to_owned()).spawn(move || {
+        for frame in frames {
+            let Ok(line) = frame::line(&frame) else {
+                continue;
+            };
+            if output.write_all(line.as_bytes()).and_then(|()| output.flush()).is_err() {
+                break;
             }
-            drop(done);
-        })?;
+        }
+        drop(done);
+    })?;
     Ok((ToDoor(sender), Flush(flush)))
 }
 
@@ -130,13 +122,8 @@ mod tests {
     fn lines_become_frames_and_the_end_is_told() {
         let input = b"{\"frame\":\"shutdown\"}\nrubbish\n".as_slice();
         let (sender, received) = std::sync::mpsc::channel();
-        read(input, move |message| {
-            sender.send(message).expect("the test listens")
-        });
-        assert!(matches!(
-            received.recv(),
-            Ok(FromDoor::Frame(DoorFrame::Shutdown))
-        ));
+        read(input, move |message| sender.send(message).expect("the test listens"));
+        assert!(matches!(received.recv(), Ok(FromDoor::Frame(DoorFrame::Shutdown))));
         assert!(matches!(received.recv(), Ok(FromDoor::Rubbish(_))));
         assert!(matches!(received.recv(), Ok(FromDoor::Gone)));
     }
@@ -149,10 +136,7 @@ mod tests {
         door.send(StageFrame::Over);
         drop(door);
         flush.wait(Duration::from_secs(10));
-        let lines: Vec<_> = BufReader::new(read_end)
-            .lines()
-            .map_while(Result::ok)
-            .collect();
+        let lines: Vec<_> = BufReader::new(read_end).lines().map_while(Result::ok).collect();
         assert_eq!(lines, [r#"{"frame":"ready"}"#, r#"{"frame":"over"}"#]);
     }
 }

@@ -112,11 +112,7 @@ fn file_name(mode: RecordingMode) -> &'static str {
 fn parse<T: for<'a> Deserialize<'a>>(name: &str) -> Result<T, ChainError> {
     let data = match std::fs::read(Path::new(FOLDER).join(name)) {
         Ok(data) => Cow::Owned(data),
-        Err(_) => {
-            Embedded::get(name)
-                .ok_or_else(|| ChainError::Missing(name.to_owned()))?
-                .data
-        }
+        Err(_) => Embedded::get(name).ok_or_else(|| ChainError::Missing(name.to_owned()))?.data,
     };
     let file_error = |error: String| ChainError::File(name.to_owned(), error);
     let text = std::str::from_utf8(&data).map_err(|error| file_error(error.to_string()))?;
@@ -141,10 +137,7 @@ pub struct Values<'a> {
 pub fn describe(mode: &Mode, codec: Codec, values: Values<'_>) -> Result<String, ChainError> {
     let codecs: BTreeMap<String, Pieces> = parse("codecs.yml")?;
     let pieces = codecs.get(codec.name()).ok_or_else(|| {
-        ChainError::File(
-            "codecs.yml".to_owned(),
-            format!("{} is missing", codec.name()),
-        )
+        ChainError::File("codecs.yml".to_owned(), format!("{} is missing", codec.name()))
     })?;
     let BitrateRange { default, min, max } = values.bitrates;
     let mut names: BTreeMap<String, String> = [
@@ -157,10 +150,7 @@ pub fn describe(mode: &Mode, codec: Codec, values: Values<'_>) -> Result<String,
         ("height", values.options.height.to_string()),
         ("framerate", values.options.framerate.to_string()),
         ("bitrates", format!("bitrate={default} min={min} max={max}")),
-        (
-            "ceiling",
-            (u64::from(values.jitter_buffer) * 1_000_000).to_string(),
-        ),
+        ("ceiling", (u64::from(values.jitter_buffer) * 1_000_000).to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
@@ -195,10 +185,7 @@ impl Chain {
             .map_err(|error| ChainError::Parse(kind, error))?;
         let chain = Self { codec, bin };
         if chain.bin.static_pad("sink").is_none() || chain.bin.static_pad("src").is_none() {
-            return Err(ChainError::Shape(
-                kind,
-                "exactly one end must be open on each side",
-            ));
+            return Err(ChainError::Shape(kind, "exactly one end must be open on each side"));
         }
         if mode.effects && chain.fx().is_none() {
             return Err(ChainError::Shape(kind, "no fxcontrol called fx"));
@@ -222,10 +209,7 @@ impl Chain {
     #[must_use]
     pub fn tap(&self, tee: &str) -> Option<gst::Pad> {
         let pad = self.bin.by_name(tee)?.request_pad_simple("src_%u")?;
-        let ghost = gst::GhostPad::builder_with_target(&pad)
-            .ok()?
-            .name(tee)
-            .build();
+        let ghost = gst::GhostPad::builder_with_target(&pad).ok()?.name(tee).build();
         // A pad added to a running bin must be active before it is linked.
         ghost.set_active(true).ok()?;
         self.bin.add_pad(&ghost).ok()?;
@@ -260,16 +244,8 @@ mod tests {
         gst::init().expect("GStreamer starts");
         crate::interaction::elements::register().expect("our elements");
         let options = options();
-        let bitrates = BitrateRange {
-            default: 800_000,
-            min: 150_000,
-            max: 1_800_000,
-        };
-        let values = Values {
-            options: &options,
-            bitrates,
-            jitter_buffer: 150,
-        };
+        let bitrates = BitrateRange { default: 800_000, min: 150_000, max: 1_800_000 };
+        let values = Values { options: &options, bitrates, jitter_buffer: 150 };
         for name in MODES {
             let mode = Mode::load(name).expect("a good file");
             for codec in [Codec::Opus, Codec::H264, Codec::Vp8] {

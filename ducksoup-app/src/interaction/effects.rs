@@ -57,19 +57,10 @@ pub fn control(slots: &[FxControl], control: &Control) -> Result<(), FxError> {
 /// The operator's lists as `fxcontrol` reads them: elements allowed, elements forbidden (those with
 /// a `-` before), folders.
 fn lists(settings: &StageSettings) -> (String, String, String) {
-    let (deny, allow): (Vec<&str>, Vec<&str>) = settings
-        .effect_policy
-        .iter()
-        .map(String::as_str)
-        .partition(|name| name.starts_with('-'));
-    let deny: Vec<_> = deny
-        .into_iter()
-        .map(|name| name.trim_start_matches('-'))
-        .collect();
-    let folders: Vec<_> = settings
-        .effect_folders
-        .iter()
-        .map(|folder| folder.to_string_lossy())
-        .collect();
+    let (deny, allow): (Vec<&str>, Vec<&str>) =
+        settings.effect_policy.iter().map(String::as_str).partition(|name| name.starts_with('-'));
+    let deny: Vec<_> = deny.into_iter().map(|name| name.trim_start_matches('-')).collect();
+    let folders: Vec<_> =
+        settings.effect_folders.iter().map(|folder| folder.to_string_lossy()).collect();
     (allow.join(","), deny.join(","), folders.join(":"))
 }

@@ -36,9 +36,7 @@ pub enum ElementsError {
 /// Names what is missing.
 pub fn register() -> Result<(), ElementsError> {
     static ONCE: std::sync::Mutex<bool> = std::sync::Mutex::new(false);
-    let mut done = ONCE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut done = ONCE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*done {
         let registry = gst::Registry::get();
         if let Some(other) = registry.find_plugin("ducksoup") {

@@ -20,11 +20,7 @@ enum Leaving {
     /// Its recorder completes the files.
     Recording { peer: Box<Peer>, deadline: Instant },
     /// A thread takes its bin to NULL.
-    Resting {
-        user: Identifier,
-        bin: gst::Bin,
-        deadline: Instant,
-    },
+    Resting { user: Identifier, bin: gst::Bin, deadline: Instant },
 }
 
 /// See the module. Lives on the stage's one thread.
@@ -51,9 +47,7 @@ impl Graph {
             .name("mixer")
             .build()
             .map_err(|error| PeerError::Step("mixer", error))?;
-        pipeline
-            .add(&mixer)
-            .map_err(|error| PeerError::Step("mixer", error))?;
+        pipeline.add(&mixer).map_err(|error| PeerError::Step("mixer", error))?;
         let bus = pipeline.bus().ok_or(PeerError::Pad("bus"))?;
         let to = inputs.clone();
         bus.set_sync_handler(move |_, message| {
@@ -92,21 +86,11 @@ impl Graph {
         stream_id: String,
         count: u32,
     ) -> Result<(), PeerError> {
-        let mut peer = Peer::build(
-            connection,
-            options,
-            stream_id,
-            count,
-            &self.settings,
-            &self.inputs,
-        )?;
-        self.pipeline
-            .add(&peer.bin)
-            .map_err(|error| PeerError::Step("peer", error))?;
+        let mut peer =
+            Peer::build(connection, options, stream_id, count, &self.settings, &self.inputs)?;
+        self.pipeline.add(&peer.bin).map_err(|error| PeerError::Step("peer", error))?;
         let opened = peer.attach(&self.mixer).and_then(|()| {
-            peer.bin
-                .sync_state_with_parent()
-                .map_err(|error| PeerError::Step("peer", error))
+            peer.bin.sync_state_with_parent().map_err(|error| PeerError::Step("peer", error))
         });
         if let Err(error) = opened {
             self.rest(peer);
@@ -141,10 +125,7 @@ impl Graph {
             Leaving::Recording { peer, .. } => Some(&peer.options.user),
             Leaving::Resting { user, .. } => Some(user),
         };
-        self.peers
-            .get(&connection)
-            .map(|peer| &peer.options.user)
-            .or_else(leaving)
+        self.peers.get(&connection).map(|peer| &peer.options.user).or_else(leaving)
     }
 
     /// Gives `source`'s tracks a way to `to`.
@@ -183,10 +164,7 @@ impl Graph {
         folder: &str,
         prefix: &str,
     ) {
-        let recorder = self
-            .peers
-            .get(&connection)
-            .and_then(|peer| peer.recorder.as_ref());
+        let recorder = self.peers.get(&connection).and_then(|peer| peer.recorder.as_ref());
         if let Some(recorder) = recorder {
             recorder.set_property("folder", folder);
             recorder.set_property("prefix", prefix);
@@ -204,13 +182,7 @@ impl Graph {
         if let Some(recorder) = &peer.recorder {
             recorder.emit_by_name::<()>("finish", &[]);
             let deadline = Instant::now() + REST_LIMIT;
-            self.leaving.insert(
-                connection,
-                Leaving::Recording {
-                    peer: Box::new(peer),
-                    deadline,
-                },
-            );
+            self.leaving.insert(connection, Leaving::Recording { peer: Box::new(peer), deadline });
         } else {
             self.rest(peer);
         }
@@ -233,11 +205,7 @@ impl Graph {
 
     /// Completes the files of everyone who is still connected.
     pub fn finish_files(&self) {
-        for recorder in self
-            .peers
-            .values()
-            .filter_map(|peer| peer.recorder.as_ref())
-        {
+        for recorder in self.peers.values().filter_map(|peer| peer.recorder.as_ref()) {
             recorder.emit_by_name::<()>("finish", &[]);
         }
     }
@@ -246,29 +214,21 @@ impl Graph {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.peers.values().any(|peer| peer.recorder.is_some())
-            || self
-                .leaving
-                .values()
-                .any(|leaving| matches!(leaving, Leaving::Recording { .. }))
+            || self.leaving.values().any(|leaving| matches!(leaving, Leaving::Recording { .. }))
     }
 
     /// To NULL on a thread that may be left behind: a stuck effect can hurt only this process.
     fn rest(&mut self, peer: Peer) {
         let (connection, bin, inputs) = (peer.connection, peer.bin, self.inputs.clone());
         let deadline = Instant::now() + REST_LIMIT;
-        let leaving = Leaving::Resting {
-            user: peer.options.user.clone(),
-            bin: bin.clone(),
-            deadline,
-        };
+        let leaving =
+            Leaving::Resting { user: peer.options.user.clone(), bin: bin.clone(), deadline };
         self.leaving.insert(connection, leaving);
-        let taken = std::thread::Builder::new()
-            .name(bin_name(connection))
-            .spawn(move || {
-                // An element that cannot be taken to NULL is as good as gone.
-                let _ = bin.set_state(gst::State::Null);
-                inputs.send(Input::Peer(connection, PeerInput::Down));
-            });
+        let taken = std::thread::Builder::new().name(bin_name(connection)).spawn(move || {
+            // An element that cannot be taken to NULL is as good as gone.
+            let _ = bin.set_state(gst::State::Null);
+            inputs.send(Input::Peer(connection, PeerInput::Down));
+        });
         if let Err(error) = taken {
             log::error!("no thread for a peer that leaves: {error}");
         }
@@ -321,8 +281,7 @@ impl Graph {
 
     /// Writes the pipeline's graph for those who look for a fault (`GST_DEBUG_DUMP_DOT_DIR`).
     pub fn dump(&self, reason: &str) {
-        self.pipeline
-            .debug_to_dot_file_with_ts(gst::DebugGraphDetails::all(), reason);
+        self.pipeline.debug_to_dot_file_with_ts(gst::DebugGraphDetails::all(), reason);
     }
 }
 

@@ -17,16 +17,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How much an entry matters; a log of level N holds the entries up to N (README, "Logs").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
     /// 1
     Error,
     /// 2
     Info,
     /// 3
     Debug,
-    /// 4
-    Trace,
 }
 
 impl Level {
@@ -35,7 +33,6 @@ impl Level {
             Self::Error => "error",
             Self::Info => "info",
             Self::Debug => "debug",
-            Self::Trace => "trace",
         }
     }
 
@@ -44,7 +41,6 @@ impl Level {
             Self::Error => 1,
             Self::Info => 2,
             Self::Debug => 3,
-            Self::Trace => 4,
         }
     }
 }
@@ -136,8 +132,35 @@ impl Journal {
         &self.run
     }
 
+    /// Appends an entry about something that went wrong.
+    pub fn error(
+        &mut self,
+        context: &str,
+        message: &str,
+        user: Option<&Identifier>,
+        fields: Value,
+    ) {
+        self.write(Level::Error, context, message, user, fields);
+    }
+
+    /// Appends an entry about the course of the interaction.
+    pub fn info(&mut self, context: &str, message: &str, user: Option<&Identifier>, fields: Value) {
+        self.write(Level::Info, context, message, user, fields);
+    }
+
+    /// Appends an entry for those who look for details.
+    pub fn debug(
+        &mut self,
+        context: &str,
+        message: &str,
+        user: Option<&Identifier>,
+        fields: Value,
+    ) {
+        self.write(Level::Debug, context, message, user, fields);
+    }
+
     /// Appends an entry. `fields` is a JSON object.
-    pub fn write(
+    fn write(
         &mut self,
         level: Level,
         context: &str,
@@ -158,10 +181,7 @@ impl Journal {
         if let Some(user) = user {
             entry.insert("user".into(), user.as_str().into());
         }
-        entry.insert(
-            "sinceCreation".into(),
-            json!(milliseconds(self.created.elapsed())),
-        );
+        entry.insert("sinceCreation".into(), json!(milliseconds(self.created.elapsed())));
         if let Some(started) = self.started {
             entry.insert("sinceStart".into(), json!(milliseconds(started.elapsed())));
         }
@@ -192,9 +212,7 @@ impl Journal {
 
     /// Notes a participant's options.
     pub fn participant(&mut self, options: &JoinOptions) {
-        self.manifest
-            .participants
-            .insert(options.user.clone(), options.clone());
+        self.manifest.participants.insert(options.user.clone(), options.clone());
         self.save();
     }
 
@@ -223,10 +241,7 @@ impl Journal {
     pub fn files(&self) -> BTreeMap<Identifier, Vec<String>> {
         let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for recording in &self.manifest.files {
-            files
-                .entry(recording.user.clone())
-                .or_default()
-                .push(recording.path.clone());
+            files.entry(recording.user.clone()).or_default().push(recording.path.clone());
         }
         files
     }
@@ -244,13 +259,7 @@ impl Journal {
             });
         if let Err(error) = saved {
             let fields = json!({"error": error.to_string()});
-            self.write(
-                Level::Error,
-                "interaction",
-                "manifest_write_failed",
-                None,
-                fields,
-            );
+            self.error("interaction", "manifest_write_failed", None, fields);
         }
     }
 }

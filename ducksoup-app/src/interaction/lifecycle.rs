@@ -195,22 +195,10 @@ struct Seat {
 /// See the table above.
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
-    Empty {
-        until: Duration,
-    },
-    Gathering {
-        terms: Terms,
-        deadline: Duration,
-    },
-    Running {
-        terms: Terms,
-        end: Duration,
-        notice: Option<Duration>,
-    },
-    Finishing {
-        deadline: Duration,
-        outcome: Outcome,
-    },
+    Empty { until: Duration },
+    Gathering { terms: Terms, deadline: Duration },
+    Running { terms: Terms, end: Duration, notice: Option<Duration> },
+    Finishing { deadline: Duration, outcome: Outcome },
     Over,
 }
 
@@ -244,10 +232,7 @@ impl Lifecycle {
     /// Takes one input and says what follows from it.
     pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Effect> {
         match input {
-            Input::Join {
-                connection,
-                options,
-            } => self.join(connection, options, now),
+            Input::Join { connection, options } => self.join(connection, options, now),
             Input::Ready { connection } => self.ready(connection, now),
             Input::Leave { connection, cause } => {
                 self.leave(connection, CloseCause::Left(cause), now)
@@ -290,10 +275,7 @@ impl Lifecycle {
         let terms = match self.phase {
             Phase::Empty { .. } => {
                 let terms = Terms::of(&options);
-                self.phase = Phase::Gathering {
-                    terms,
-                    deadline: now + self.abort_delay,
-                };
+                self.phase = Phase::Gathering { terms, deadline: now + self.abort_delay };
                 terms
             }
             Phase::Gathering { terms, .. } | Phase::Running { terms, .. } => terms,
@@ -322,48 +304,29 @@ impl Lifecycle {
         let count = self.counts.entry(user.clone()).or_default();
         *count += 1;
         let count = *count;
-        let seat = Seat {
-            presence: Presence::Connecting(connection),
-            stream_id: stream_id.clone(),
-        };
+        let seat =
+            Seat { presence: Presence::Connecting(connection), stream_id: stream_id.clone() };
         self.seats.insert(user.clone(), seat);
 
-        let joined = ServerMessage::Joined {
-            context,
-            ice_servers: self.ice_servers.clone(),
-        };
+        let joined = ServerMessage::Joined { context, ice_servers: self.ice_servers.clone() };
         self.send(connection, joined);
         for (other, other_stream, presence) in self.company(&user) {
             self.send(
                 connection,
-                ServerMessage::OtherJoined {
-                    user: other,
-                    stream_id: other_stream,
-                },
+                ServerMessage::OtherJoined { user: other, stream_id: other_stream },
             );
             if news && let Some(other_connection) = presence.connection() {
                 self.send(
                     other_connection,
-                    ServerMessage::OtherJoined {
-                        user: user.clone(),
-                        stream_id: stream_id.clone(),
-                    },
+                    ServerMessage::OtherJoined { user: user.clone(), stream_id: stream_id.clone() },
                 );
             }
         }
         let differing = terms.impose(&mut options);
         if !differing.is_empty() {
-            self.effects.push(Effect::Differs {
-                connection,
-                options: differing,
-            });
+            self.effects.push(Effect::Differs { connection, options: differing });
         }
-        self.effects.push(Effect::OpenPeer {
-            connection,
-            options,
-            stream_id,
-            count,
-        });
+        self.effects.push(Effect::OpenPeer { connection, options, stream_id, count });
     }
 
     fn ready(&mut self, connection: Connection, now: Duration) {
@@ -391,32 +354,19 @@ impl Lifecycle {
     /// Everyone is ready: the interaction starts.
     fn start(&mut self, terms: Terms, now: Duration) {
         let end = now + terms.duration();
-        let notice = now
-            + terms
-                .duration()
-                .saturating_sub(ENDING_NOTICE)
-                .max(ENDING_FLOOR);
-        self.phase = Phase::Running {
-            terms,
-            end,
-            notice: (notice < end).then_some(notice),
-        };
+        let notice = now + terms.duration().saturating_sub(ENDING_NOTICE).max(ENDING_FLOOR);
+        self.phase = Phase::Running { terms, end, notice: (notice < end).then_some(notice) };
         self.effects.push(Effect::Start);
         let ready = self.ready_connections();
         let remaining = seconds(terms.duration());
         for (_, connection) in &ready {
-            self.effects.push(Effect::Record {
-                connection: *connection,
-            });
+            self.effects.push(Effect::Record { connection: *connection });
             self.send(*connection, ServerMessage::Start { remaining });
         }
         for (receiver, to) in &ready {
             for (source, _) in &ready {
                 if source != receiver || terms.size() == 1 {
-                    self.effects.push(Effect::Show {
-                        to: *to,
-                        user: source.clone(),
-                    });
+                    self.effects.push(Effect::Show { to: *to, user: source.clone() });
                 }
             }
         }
@@ -432,22 +382,11 @@ impl Lifecycle {
         now: Duration,
     ) {
         self.effects.push(Effect::Record { connection });
-        self.send(
-            connection,
-            ServerMessage::Start {
-                remaining: seconds(end.saturating_sub(now)),
-            },
-        );
+        self.send(connection, ServerMessage::Start { remaining: seconds(end.saturating_sub(now)) });
         for (other, to) in self.ready_connections() {
             if other != *user {
-                self.effects.push(Effect::Show {
-                    to: connection,
-                    user: other,
-                });
-                self.effects.push(Effect::Show {
-                    to,
-                    user: user.clone(),
-                });
+                self.effects.push(Effect::Show { to: connection, user: other });
+                self.effects.push(Effect::Show { to, user: user.clone() });
             } else if terms.size() == 1 {
                 self.effects.push(Effect::Show { to, user: other });
             }
@@ -472,16 +411,10 @@ impl Lifecycle {
             for (_, to) in others.filter(|(other, _)| *other != user) {
                 self.send(
                     to,
-                    ServerMessage::OtherLeft {
-                        user: user.clone(),
-                        stream_id: stream_id.clone(),
-                    },
+                    ServerMessage::OtherLeft { user: user.clone(), stream_id: stream_id.clone() },
                 );
                 if running {
-                    self.effects.push(Effect::Hide {
-                        to,
-                        user: user.clone(),
-                    });
+                    self.effects.push(Effect::Hide { to, user: user.clone() });
                 }
             }
         }
@@ -489,9 +422,7 @@ impl Lifecycle {
         if matches!(self.phase, Phase::Gathering { .. }) && told {
             self.seats.remove(&user);
             if self.seats.is_empty() {
-                self.phase = Phase::Empty {
-                    until: now + self.abort_delay,
-                };
+                self.phase = Phase::Empty { until: now + self.abort_delay };
             }
         }
     }
@@ -512,16 +443,8 @@ impl Lifecycle {
         match self.phase {
             Phase::Empty { .. } => self.exit(),
             Phase::Gathering { .. } => self.finish(Outcome::Aborted, now),
-            Phase::Running {
-                terms,
-                end,
-                notice: Some(_),
-            } => {
-                self.phase = Phase::Running {
-                    terms,
-                    end,
-                    notice: None,
-                };
+            Phase::Running { terms, end, notice: Some(_) } => {
+                self.phase = Phase::Running { terms, end, notice: None };
                 for (_, connection) in self.connections() {
                     self.send(connection, ServerMessage::Ending);
                 }
@@ -552,9 +475,9 @@ impl Lifecycle {
         let farewell = match outcome {
             Outcome::Ended => None,
             Outcome::Aborted => Some(ServerMessage::Error(ErrorCode::Aborted)),
-            Outcome::Interrupted => Some(ServerMessage::Failure(
-                "the server stopped this interaction".to_owned(),
-            )),
+            Outcome::Interrupted => {
+                Some(ServerMessage::Failure("the server stopped this interaction".to_owned()))
+            }
         };
         if let Some(message) = farewell {
             for (_, connection) in self.connections() {
@@ -562,10 +485,7 @@ impl Lifecycle {
                 self.effects.push(Effect::Close(connection));
             }
         }
-        self.phase = Phase::Finishing {
-            deadline: now + FINISH_LIMIT,
-            outcome,
-        };
+        self.phase = Phase::Finishing { deadline: now + FINISH_LIMIT, outcome };
         self.effects.push(Effect::FinishFiles(outcome));
     }
 
@@ -583,10 +503,7 @@ impl Lifecycle {
                 self.send(connection, ServerMessage::End);
                 self.effects.push(Effect::Close(connection));
             }
-            self.effects.push(Effect::ClosePeer {
-                connection,
-                cause: CloseCause::Over,
-            });
+            self.effects.push(Effect::ClosePeer { connection, cause: CloseCause::Over });
         }
         self.seats.clear();
         self.phase = Phase::Over;

@@ -10,10 +10,7 @@ fn a_ready_that_was_noted_counts() {
     follow(&[
         ("join 1 a; join 2 b; ready 1", ""),
         ("ready 1", ""),
-        (
-            "ready 2",
-            "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a",
-        ),
+        ("ready 2", "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
     ]);
 }
 
@@ -51,10 +48,7 @@ fn the_first_joiner_sets_size_and_duration() {
              differs 2 size,duration; open 2 b #1",
         ),
         ("ready 1", ""),
-        (
-            "ready 2",
-            "t0; record 1; 1< start 40; record 2; 2< start 40; show 1 b; show 2 a",
-        ),
+        ("ready 2", "t0; record 1; 1< start 40; record 2; 2< start 40; show 1 b; show 2 a"),
     ]);
     // … and the first of those who come after all have left again.
     follow(&[
@@ -66,14 +60,9 @@ fn the_first_joiner_sets_size_and_duration() {
 
 #[test]
 fn the_end_is_announced_15_s_before_it_but_not_within_the_first_second() {
-    for (duration, announced) in [
-        (1, None),
-        (2, Some(1)),
-        (15, Some(1)),
-        (16, Some(1)),
-        (17, Some(2)),
-        (1200, Some(1185)),
-    ] {
+    for (duration, announced) in
+        [(1, None), (2, Some(1)), (15, Some(1)), (16, Some(1)), (17, Some(2)), (1200, Some(1185))]
+    {
         let mut plan = Plan::new();
         plan.run(&format!("join 1 a 1 {duration}; at 5000; ready 1"));
         let mut seen = Vec::new();
@@ -96,14 +85,8 @@ fn the_end_is_announced_15_s_before_it_but_not_within_the_first_second() {
 #[test]
 fn a_late_timeout_announces_and_ends_at_once() {
     follow(&[
-        (
-            RUNNING,
-            "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a",
-        ),
-        (
-            "at 40000; timeout",
-            "1< ending; 2< ending; over; finish ended",
-        ),
+        (RUNNING, "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
+        ("at 40000; timeout", "1< ending; 2< ending; over; finish ended"),
     ]);
 }
 
@@ -160,10 +143,7 @@ fn three_meet_each_other() {
             "6< joined reconnection; 6< other_joined a; 1< other_joined b; \
              6< other_joined c; 3< other_joined b; open 6 b #2",
         ),
-        (
-            "ready 6",
-            "record 6; 6< start 30; show 6 a; show 1 b; show 6 c; show 3 b",
-        ),
+        ("ready 6", "record 6; 6< start 30; show 6 a; show 1 b; show 6 c; show 3 b"),
     ]);
 }
 
@@ -182,10 +162,7 @@ fn eight_all_see_the_seven_others() {
     for what in ["start 30", "record"] {
         assert_eq!(said.matches(what).count(), 8);
     }
-    let shown: BTreeSet<&str> = said
-        .split("; ")
-        .filter(|it| it.starts_with("show"))
-        .collect();
+    let shown: BTreeSet<&str> = said.split("; ").filter(|it| it.starts_with("show")).collect();
     assert_eq!(shown.len(), 8 * 7);
     assert!((1..=8).all(|one| !shown.contains(format!("show {one} u{one}").as_str())));
 }
@@ -197,15 +174,9 @@ fn a_page_reloaded_while_gathering_takes_its_seat_again() {
             "join 1 a; join 2 b; ready 1; at 5000; leave 1 closed",
             "2< other_left a; close-peer 1 closed",
         ),
-        (
-            "join 3 a",
-            "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2",
-        ),
+        ("join 3 a", "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2"),
         ("ready 2", ""),
-        (
-            "ready 3",
-            "t0; record 3; 3< start 30; record 2; 2< start 30; show 3 b; show 2 a",
-        ),
+        ("ready 3", "t0; record 3; 3< start 30; record 2; 2< start 30; show 3 b; show 2 a"),
     ]);
     // The only one: the interaction is empty meanwhile, and waits anew.
     follow(&[
@@ -213,24 +184,15 @@ fn a_page_reloaded_while_gathering_takes_its_seat_again() {
         ("at 16000; timeout", ""),
         ("at 28000; join 2 a", "2< joined new; open 2 a #2"),
         ("at 42999; timeout", ""),
-        (
-            "at 43000; timeout",
-            "over; 2< error-aborted; close 2; finish aborted",
-        ),
+        ("at 43000; timeout", "over; 2< error-aborted; close 2; finish aborted"),
     ]);
 }
 
 #[test]
 fn a_seat_left_while_gathering_is_free_for_someone_else() {
     follow(&[
-        (
-            "join 1 a; join 2 b; leave 2 closed",
-            "1< other_left b; close-peer 2 closed",
-        ),
-        (
-            "join 3 c",
-            "3< joined existing; 3< other_joined a; 1< other_joined c; open 3 c #1",
-        ),
+        ("join 1 a; join 2 b; leave 2 closed", "1< other_left b; close-peer 2 closed"),
+        ("join 3 c", "3< joined existing; 3< other_joined a; 1< other_joined c; open 3 c #1"),
         ("join 4 b", "4< error-full; close 4"),
     ]);
 }
@@ -238,40 +200,22 @@ fn a_seat_left_while_gathering_is_free_for_someone_else() {
 #[test]
 fn a_page_reloaded_while_running_comes_back_to_what_is_left() {
     follow(&[
-        (
-            RUNNING,
-            "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a",
-        ),
-        (
-            "at 12400; leave 1 closed",
-            "2< other_left a; hide 2 a; close-peer 1 closed",
-        ),
-        (
-            "join 3 a",
-            "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2",
-        ),
+        (RUNNING, "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
+        ("at 12400; leave 1 closed", "2< other_left a; hide 2 a; close-peer 1 closed"),
+        ("join 3 a", "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2"),
         ("at 15000; timeout", "3< ending; 2< ending"),
-        (
-            "at 15600; ready 3",
-            "record 3; 3< start 14; show 3 b; show 2 a",
-        ),
+        ("at 15600; ready 3", "record 3; 3< start 14; show 3 b; show 2 a"),
     ]);
 }
 
 #[test]
 fn all_can_leave_a_running_interaction_and_come_back() {
     follow(&[
-        (
-            RUNNING,
-            "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a",
-        ),
+        (RUNNING, "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
         ("leave 1 closed; leave 2 closed", "close-peer 2 closed"),
         ("join 3 c", "3< error-full; close 3"),
         ("join 4 b", "4< joined reconnection; open 4 b #2"),
-        (
-            "join 5 a",
-            "5< joined reconnection; 5< other_joined b; 4< other_joined a; open 5 a #2",
-        ),
+        ("join 5 a", "5< joined reconnection; 5< other_joined b; 4< other_joined a; open 5 a #2"),
         ("at 1000; ready 5", "record 5; 5< start 29"),
         ("ready 4", "record 4; 4< start 29; show 4 a; show 5 b"),
     ]);
@@ -294,15 +238,8 @@ fn one_who_is_replaced_is_not_seen_to_leave() {
         let mut plan = Plan::new();
         plan.run(before);
         assert_eq!(plan.run("leave 1 replaced"), "close-peer 1 replaced");
-        assert_eq!(
-            plan.run("join 3 a"),
-            "3< joined reconnection; 3< other_joined b; open 3 a #2"
-        );
-        assert_eq!(
-            plan.run("leave 1 closed"),
-            "",
-            "the old socket means nothing more"
-        );
+        assert_eq!(plan.run("join 3 a"), "3< joined reconnection; 3< other_joined b; open 3 a #2");
+        assert_eq!(plan.run("leave 1 closed"), "", "the old socket means nothing more");
         assert_eq!(plan.run("ready 3"), after);
     }
 }
@@ -310,53 +247,35 @@ fn one_who_is_replaced_is_not_seen_to_leave() {
 #[test]
 fn who_comes_while_another_is_being_replaced_hears_of_them_all_the_same() {
     follow(&[
-        (
-            "join 1 a 3; join 2 b 3; leave 1 replaced",
-            "close-peer 1 replaced",
-        ),
+        ("join 1 a 3; join 2 b 3; leave 1 replaced", "close-peer 1 replaced"),
         (
             "join 3 c 3",
             "3< joined existing; 3< other_joined a; 3< other_joined b; 2< other_joined c; open 3 c #1",
         ),
-        (
-            "join 4 a 3",
-            "4< joined reconnection; 4< other_joined b; 4< other_joined c; open 4 a #2",
-        ),
+        ("join 4 a 3", "4< joined reconnection; 4< other_joined b; 4< other_joined c; open 4 a #2"),
     ]);
 }
 
 #[test]
 fn a_failed_peer_may_come_back() {
     follow(&[
-        (
-            RUNNING,
-            "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a",
-        ),
+        (RUNNING, "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
         (
             "failed 1",
             "1< error-peer-connection; close 1; 2< other_left a; hide 2 a; close-peer 1 failed",
         ),
         ("leave 1 closed", ""),
         ("failed 1", ""),
-        (
-            "join 3 a",
-            "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2",
-        ),
+        ("join 3 a", "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2"),
     ]);
 }
 
 #[test]
 fn nobody_is_told_anything_after_the_farewell() {
-    for (before, farewell) in [
-        ("at 15000; timeout", "error-aborted"),
-        ("shutdown", "error"),
-    ] {
+    for (before, farewell) in [("at 15000; timeout", "error-aborted"), ("shutdown", "error")] {
         let mut plan = Plan::new();
         plan.run(GATHERING);
-        assert!(
-            plan.run(before)
-                .contains(&format!("2< {farewell}; close 2"))
-        );
+        assert!(plan.run(before).contains(&format!("2< {farewell}; close 2")));
         assert_eq!(plan.run("leave 1 closed"), "close-peer 1 closed");
         assert_eq!(plan.run("files a"), "close-peer 2 over; exit");
         assert_eq!(plan.run("leave 2 closed"), "");
@@ -368,9 +287,6 @@ fn a_client_that_leaves_while_files_are_finished_is_let_go() {
     follow(&[
         (ENDED, "1< ending; 2< ending; over; finish ended"),
         ("leave 1 closed", "close-peer 1 closed"),
-        (
-            "files a",
-            "2< files of a; 2< end; close 2; close-peer 2 over; exit",
-        ),
+        ("files a", "2< files of a; 2< end; close 2; close-peer 2 over; exit"),
     ]);
 }

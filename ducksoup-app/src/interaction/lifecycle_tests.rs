@@ -33,16 +33,10 @@ fn say(effect: &Effect) -> String {
         Effect::Send { to, message } => format!("{}< {}", to.0, message_words(message)),
         Effect::Close(connection) => format!("close {}", connection.0),
         Effect::Decline(connection) => format!("decline {}", connection.0),
-        Effect::Differs {
-            connection,
-            options,
-        } => format!("differs {} {}", connection.0, options.join(",")),
-        Effect::OpenPeer {
-            connection,
-            options,
-            stream_id,
-            count,
-        } => {
+        Effect::Differs { connection, options } => {
+            format!("differs {} {}", connection.0, options.join(","))
+        }
+        Effect::OpenPeer { connection, options, stream_id, count } => {
             assert_eq!(*stream_id, format!("stream-{}", options.user));
             format!("open {} {} #{count}", connection.0, options.user)
         }
@@ -68,10 +62,7 @@ fn say(effect: &Effect) -> String {
 
 fn message_words(message: &ServerMessage) -> String {
     match message {
-        ServerMessage::Joined {
-            context,
-            ice_servers,
-        } => {
+        ServerMessage::Joined { context, ice_servers } => {
             assert_eq!(*ice_servers, ice_servers_given());
             let context = match context {
                 JoinContext::NewInteraction => "new",
@@ -102,11 +93,7 @@ fn message_words(message: &ServerMessage) -> String {
 }
 
 fn ice_servers_given() -> Vec<IceServer> {
-    vec![IceServer {
-        urls: vec!["stun:stun.example.org".into()],
-        username: None,
-        credential: None,
-    }]
+    vec![IceServer { urls: vec!["stun:stun.example.org".into()], username: None, credential: None }]
 }
 
 /// A lifecycle and its clock.
@@ -117,10 +104,7 @@ struct Plan {
 
 impl Plan {
     fn new() -> Self {
-        Self {
-            lifecycle: Lifecycle::new(ABORT_DELAY, ice_servers_given()),
-            now: Duration::ZERO,
-        }
+        Self { lifecycle: Lifecycle::new(ABORT_DELAY, ice_servers_given()), now: Duration::ZERO }
     }
 
     /// Runs inputs separated by `;` and gives the effects of the last one:
@@ -140,18 +124,14 @@ impl Plan {
                 }
                 "join" => {
                     let optional = |place, default: u32| {
-                        words
-                            .get(place)
-                            .map_or(default, |word: &&str| word.parse().expect(step))
+                        words.get(place).map_or(default, |word: &&str| word.parse().expect(step))
                     };
                     Input::Join {
                         connection: connection(1),
                         options: options(words[2], optional(3, 2), optional(4, 30)),
                     }
                 }
-                "ready" => Input::Ready {
-                    connection: connection(1),
-                },
+                "ready" => Input::Ready { connection: connection(1) },
                 "leave" => Input::Leave {
                     connection: connection(1),
                     cause: match words[2] {
@@ -161,9 +141,7 @@ impl Plan {
                         _ => panic!("{step}"),
                     },
                 },
-                "failed" => Input::Failed {
-                    connection: connection(1),
-                },
+                "failed" => Input::Failed { connection: connection(1) },
                 "files" => Input::FilesFinished([(user(words[1]), vec!["path".into()])].into()),
                 "timeout" => Input::Timeout,
                 "shutdown" => Input::Shutdown,
@@ -270,16 +248,8 @@ const TABLE: [(&str, [Cell; 5]); 10] = [
         "leave",
         [
             ("", "leave 1 closed", ""),
-            (
-                GATHERING,
-                "leave 2 stopped",
-                "1< other_left b; close-peer 2 stopped",
-            ),
-            (
-                RUNNING,
-                "leave 2 closed",
-                "1< other_left b; hide 1 b; close-peer 2 closed",
-            ),
+            (GATHERING, "leave 2 stopped", "1< other_left b; close-peer 2 stopped"),
+            (RUNNING, "leave 2 closed", "1< other_left b; hide 1 b; close-peer 2 closed"),
             (ENDED, "leave 2 closed", "close-peer 2 closed"),
             (OVER, "leave 2 closed", ""),
         ],
@@ -344,11 +314,7 @@ const TABLE: [(&str, [Cell; 5]); 10] = [
                 "shutdown",
                 "over; 1< error; close 1; 2< error; close 2; finish interrupted",
             ),
-            (
-                RUNNING,
-                "shutdown",
-                "over; 1< error; close 1; 2< error; close 2; finish interrupted",
-            ),
+            (RUNNING, "shutdown", "over; 1< error; close 1; 2< error; close 2; finish interrupted"),
             (ENDED, "shutdown", ""),
             (OVER, "shutdown", ""),
         ],

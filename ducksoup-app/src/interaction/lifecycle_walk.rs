@@ -11,11 +11,7 @@ use proptest::sample::Index;
 use std::collections::{BTreeMap, BTreeSet};
 
 const USERS: [&str; 4] = ["a", "b", "c", "d"];
-const CAUSES: [LeaveCause; 3] = [
-    LeaveCause::Stopped,
-    LeaveCause::Closed,
-    LeaveCause::Replaced,
-];
+const CAUSES: [LeaveCause; 3] = [LeaveCause::Stopped, LeaveCause::Closed, LeaveCause::Replaced];
 /// More timeouts than any state needs to reach its end: announce, end, give up on files.
 const STEPS_TO_EXIT: usize = 4;
 
@@ -94,17 +90,10 @@ impl Witness {
                 assert!(self.over);
                 assert!(self.closed.insert(*connection));
             }
-            Effect::Differs {
-                connection,
-                options,
-            } => {
+            Effect::Differs { connection, options } => {
                 assert!(!options.is_empty() && !self.open.contains_key(connection));
             }
-            Effect::OpenPeer {
-                connection,
-                options,
-                ..
-            } => {
+            Effect::OpenPeer { connection, options, .. } => {
                 assert!(!self.over);
                 assert!(self.ever_opened.insert(*connection), "opened twice");
                 self.open.insert(*connection, options.user.clone());
@@ -182,27 +171,16 @@ impl Walk {
             Connection(whose.index(count) as u64)
         };
         let input = match step {
-            Step::Join {
-                user,
-                size,
-                duration,
-            } => {
+            Step::Join { user, size, duration } => {
                 self.connections += 1;
                 Input::Join {
                     connection: Connection(self.connections),
                     options: options(USERS[*user], *size, *duration),
                 }
             }
-            Step::Ready(whose) => Input::Ready {
-                connection: used(whose),
-            },
-            Step::Leave(whose, cause) => Input::Leave {
-                connection: used(whose),
-                cause: *cause,
-            },
-            Step::Failed(whose) => Input::Failed {
-                connection: used(whose),
-            },
+            Step::Ready(whose) => Input::Ready { connection: used(whose) },
+            Step::Leave(whose, cause) => Input::Leave { connection: used(whose), cause: *cause },
+            Step::Failed(whose) => Input::Failed { connection: used(whose) },
             Step::Files => Input::FilesFinished(BTreeMap::new()),
             Step::Timeout => Input::Timeout,
             Step::Shutdown => Input::Shutdown,

@@ -10,7 +10,7 @@
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
-//! | [`peer`], [`graph`] | a participant's media; the pipeline they share |
+//! | [`webrtcbin`], [`peer`], [`graph`] | a connection, a participant's media, the pipeline they share |
 //! | [`journal`] | the log and the manifest |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 
@@ -29,6 +29,7 @@ pub mod sdp;
 pub mod stage;
 pub mod template;
 pub mod terms;
+pub mod webrtcbin;
 
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};

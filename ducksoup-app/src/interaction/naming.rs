@@ -51,11 +51,7 @@ impl Run {
     /// `count` how often the user has connected.
     #[must_use]
     pub fn recording_prefix(&self, start: Timestamp, user: &Identifier, count: u32) -> String {
-        let Self {
-            namespace,
-            interaction,
-            id,
-        } = self;
+        let Self { namespace, interaction, id } = self;
         let start = stamp(start);
         format!("i-{id}-a-{start}-s-{namespace}-n-{interaction}-u-{user}-c-{count}")
     }
@@ -64,9 +60,7 @@ impl Run {
 /// `20060102-150405.000`, UTC: the time in file names and logs.
 #[must_use]
 pub fn stamp(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC)
-        .strftime("%Y%m%d-%H%M%S.%3f")
-        .to_string()
+    time.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S.%3f").to_string()
 }
 
 #[cfg(test)]
@@ -87,10 +81,7 @@ mod tests {
             "i-Ab12Cd34-a-20261121-101718.045-s-study-n-dyad_7-u-p-1-c-2"
         );
         assert_eq!(run.log(), PathBuf::from("study/dyad_7/dyad_7.log"));
-        assert_eq!(
-            run.manifest(),
-            PathBuf::from("study/dyad_7/i-Ab12Cd34.json")
-        );
+        assert_eq!(run.manifest(), PathBuf::from("study/dyad_7/i-Ab12Cd34.json"));
         assert_eq!(run.recordings(), PathBuf::from("study/dyad_7/recordings"));
     }
 }

@@ -95,11 +95,7 @@ mod tests {
             (offered_again, offered_again, Step::Wait),
         ] {
             let mut negotiation = state;
-            assert_eq!(
-                (negotiation.want(), negotiation),
-                (step, next),
-                "want in {state:?}"
-            );
+            assert_eq!((negotiation.want(), negotiation), (step, next), "want in {state:?}");
         }
         for (state, next) in [
             (idle, idle),

@@ -18,6 +18,7 @@ use super::effects;
 use super::input::{Input, Inputs, PeerInput};
 use super::negotiation::{Negotiation, Step};
 use super::sdp::{self, Codec, Kind};
+use super::webrtcbin;
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::glib;
@@ -101,7 +102,8 @@ impl Peer {
     ) -> Result<Self, PeerError> {
         let mode = Mode::load(options.recording_mode)?;
         let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
-        let webrtcbin = webrtcbin(connection, jitter_buffer, settings, inputs)?;
+        let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
+            .map_err(|error| PeerError::Step("webrtcbin", error))?;
         let codecs = codecs(&options);
         let mut chains = Vec::new();
         for codec in &codecs {
@@ -109,11 +111,7 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values {
-                options: &options,
-                bitrates,
-                jitter_buffer,
-            };
+            let values = Values { options: &options, bitrates, jitter_buffer };
             let chain = Chain::build(&mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
@@ -122,11 +120,9 @@ impl Peer {
         }
 
         let bin = gst::Bin::with_name(&bin_name(connection));
-        bin.add(&webrtcbin)
-            .map_err(|error| PeerError::Step("webrtcbin", error))?;
+        bin.add(&webrtcbin).map_err(|error| PeerError::Step("webrtcbin", error))?;
         for chain in &chains {
-            bin.add(&chain.bin)
-                .map_err(|error| PeerError::Step("chain", error))?;
+            bin.add(&chain.bin).map_err(|error| PeerError::Step("chain", error))?;
             watch_first_media(chain, connection, inputs)?;
         }
         let recorder = if settings.recording && mode.layout != Layout::None {
@@ -162,19 +158,12 @@ impl Peer {
     pub fn attach(&mut self, mixer: &gst::Element) -> Result<(), PeerError> {
         for chain in &self.chains {
             let kind = chain.codec.kind();
-            let source = chain
-                .bin
-                .static_pad("src")
-                .ok_or(PeerError::Pad("chain's src"))?;
+            let source = chain.bin.static_pad("src").ok_or(PeerError::Pad("chain's src"))?;
             let ghost = ghost(&self.bin, &source, kind.name())?;
-            let sink = mixer
-                .request_pad_simple("sink_%u")
-                .ok_or(PeerError::Pad("mixer's sink"))?;
+            let sink = mixer.request_pad_simple("sink_%u").ok_or(PeerError::Pad("mixer's sink"))?;
             sink.set_property("participant", self.options.user.as_str());
             sink.set_property_from_str("kind", kind.name());
-            ghost
-                .link(&sink)
-                .map_err(|error| PeerError::Link("mixer", error))?;
+            ghost.link(&sink).map_err(|error| PeerError::Link("mixer", error))?;
             self.mixer_sinks.push(sink);
         }
         Ok(())
@@ -185,10 +174,7 @@ impl Peer {
         for chain in &self.chains {
             let transceiver = self.webrtcbin.emit_by_name::<WebRTCRTPTransceiver>(
                 "add-transceiver",
-                &[
-                    &WebRTCRTPTransceiverDirection::Recvonly,
-                    &chain.codec.caps(None, twcc),
-                ],
+                &[&WebRTCRTPTransceiverDirection::Recvonly, &chain.codec.caps(None, twcc)],
             );
             if chain.codec.kind() == Kind::Video {
                 transceiver.set_property("do-nack", true);
@@ -262,33 +248,25 @@ impl Peer {
         }
         self.unpromised += 1;
         let (connection, inputs) = (self.connection, inputs.clone());
-        webrtc_pad.add_probe(
-            gst::PadProbeType::EVENT_DOWNSTREAM,
-            move |_, info| match info.event().map(|event| event.type_()) {
+        webrtc_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            match info.event().map(|event| event.type_()) {
                 Some(gst::EventType::Caps) => {
                     inputs.send(Input::Peer(connection, PeerInput::RoutePromised));
                     gst::PadProbeReturn::Remove
                 }
                 _ => gst::PadProbeReturn::Ok,
-            },
-        );
+            }
+        });
 
-        let mixer_pad = mixer
-            .request_pad_simple("src_%u")
-            .ok_or(PeerError::Pad("mixer's source"))?;
+        let mixer_pad =
+            mixer.request_pad_simple("src_%u").ok_or(PeerError::Pad("mixer's source"))?;
         mixer_pad.set_property("receiver", self.bin.name().as_str());
         mixer_pad.set_property("source", source.user.as_str());
         mixer_pad.set_property_from_str("kind", codec.kind().name());
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
-        mixer_pad
-            .link(&ghost)
-            .map_err(|error| PeerError::Link("route", error))?;
-        Ok(Route {
-            mixer_pad,
-            section,
-            visible: true,
-        })
+        mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
+        Ok(Route { mixer_pad, section, visible: true })
     }
 
     /// Makes an offer if one is due.
@@ -296,7 +274,7 @@ impl Peer {
         if self.stale && self.unpromised == 0 {
             self.stale = false;
             if self.negotiation.want() == Step::CreateOffer {
-                create_offer(&self.webrtcbin, self.connection, inputs);
+                webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
             }
         }
     }
@@ -344,27 +322,20 @@ impl Peer {
             answer.type_(),
             sdp::reveal(answer.sdp(), &self.hidden),
         );
-        let (connection, inputs) = (self.connection, inputs.clone());
-        let promise = gst::Promise::with_change_func(move |reply| {
-            let result = promise_error(&reply).map_or(Ok(()), Err);
-            inputs.send(Input::Peer(connection, PeerInput::AnswerSet(result)));
-        });
-        self.webrtcbin
-            .emit_by_name::<()>("set-remote-description", &[&answer, &promise]);
+        webrtcbin::accept_answer(&self.webrtcbin, &answer, self.connection, inputs);
         Ok(())
     }
 
     /// The answer is in force.
     pub fn answered(&mut self, inputs: &Inputs) {
         if self.negotiation.answered() == Step::CreateOffer {
-            create_offer(&self.webrtcbin, self.connection, inputs);
+            webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
         }
     }
 
     /// Takes one of the client's candidates.
     pub fn add_candidate(&self, m_line: u32, candidate: &str) {
-        self.webrtcbin
-            .emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
+        self.webrtcbin.emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
     }
 
     /// Notes that a track has passed its chain; true when it was the last one awaited.
@@ -394,22 +365,14 @@ impl Peer {
 
     /// Asks the browser and the encoder for a picture to start from.
     fn ask_for_keyframes(&self) {
-        let video = self
-            .chains
-            .iter()
-            .find(|chain| chain.codec.kind() == Kind::Video);
+        let video = self.chains.iter().find(|chain| chain.codec.kind() == Kind::Video);
         let Some(video) = video else {
             return;
         };
         let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
-        let encoder = video
-            .bin
-            .by_name("encoder")
-            .and_then(|element| element.static_pad("src"));
+        let encoder = video.bin.by_name("encoder").and_then(|element| element.static_pad("src"));
         for pad in [browser, encoder].into_iter().flatten() {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-                .all_headers(true)
-                .build();
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
             pad.send_event(event);
         }
     }
@@ -485,75 +448,13 @@ fn codecs(options: &JoinOptions) -> Vec<Codec> {
     codecs
 }
 
-fn webrtcbin(
-    connection: Connection,
-    jitter_buffer: u32,
-    settings: &StageSettings,
-    inputs: &Inputs,
-) -> Result<gst::Element, PeerError> {
-    let webrtcbin = gst::ElementFactory::make("webrtcbin")
-        .name("webrtc")
-        .property_from_str("bundle-policy", "max-bundle")
-        .property("latency", jitter_buffer)
-        .build()
-        .map_err(|error| PeerError::Step("webrtcbin", error))?;
-    let stun = settings
-        .ice_servers
-        .iter()
-        .flat_map(|server| &server.urls)
-        .find_map(|url| url.strip_prefix("stun:"));
-    if let Some(address) = stun {
-        webrtcbin.set_property("stun-server", format!("stun://{address}"));
-    }
-    if let Some((min, max)) = settings.media_ports {
-        let agent = webrtcbin.property::<gst::Object>("ice-agent");
-        agent.set_property("min-rtp-port", u32::from(min));
-        agent.set_property("max-rtp-port", u32::from(max));
-    }
-    if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
-        bin.connect_deep_element_added(|_, _, element| never_wait(element));
-    }
-    let to = inputs.clone();
-    webrtcbin.connect_closure(
-        "on-ice-candidate",
-        false,
-        glib::closure!(
-            move |_webrtcbin: gst::Element, m_line: u32, candidate: String| {
-                to.send(Input::Peer(
-                    connection,
-                    PeerInput::LocalCandidate { m_line, candidate },
-                ));
-            }
-        ),
-    );
-    let to = inputs.clone();
-    webrtcbin.connect_notify(Some("connection-state"), move |webrtcbin, _| {
-        let state = webrtcbin.property("connection-state");
-        to.send(Input::Peer(connection, PeerInput::ConnectionState(state)));
-    });
-    Ok(webrtcbin)
-}
-
-/// The live path never waits for the clock: the places inside `webrtcbin` that would.
-fn never_wait(element: &gst::Element) {
-    match element.factory().map(|factory| factory.name()).as_deref() {
-        Some("clocksync") => element.set_property("sync", false),
-        // Without it the first packets are held for the whole latency.
-        Some("rtpjitterbuffer") => element.set_property("faststart-min-packets", 1u32),
-        _ => {}
-    }
-}
-
 fn ghost(bin: &gst::Bin, target: &gst::Pad, name: &str) -> Result<gst::GhostPad, PeerError> {
     let ghost = gst::GhostPad::builder_with_target(target)
         .map_err(|error| PeerError::Step("ghost pad", error))?
         .name(name)
         .build();
-    ghost
-        .set_active(true)
-        .map_err(|error| PeerError::Step("ghost pad", error))?;
-    bin.add_pad(&ghost)
-        .map_err(|error| PeerError::Step("ghost pad", error))?;
+    ghost.set_active(true).map_err(|error| PeerError::Step("ghost pad", error))?;
+    bin.add_pad(&ghost).map_err(|error| PeerError::Step("ghost pad", error))?;
     Ok(ghost)
 }
 
@@ -563,10 +464,7 @@ fn watch_first_media(
     inputs: &Inputs,
 ) -> Result<(), PeerError> {
     let (kind, inputs) = (chain.codec.kind(), inputs.clone());
-    let source = chain
-        .bin
-        .static_pad("src")
-        .ok_or(PeerError::Pad("chain's src"))?;
+    let source = chain.bin.static_pad("src").ok_or(PeerError::Pad("chain's src"))?;
     let media = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     source.add_probe(media, move |_, _| {
         inputs.send(Input::Peer(connection, PeerInput::TrackReady(kind)));
@@ -612,10 +510,7 @@ fn link_tracks_as_they_come(
             return drop_everything(pad);
         }
         let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
-        inputs.send(Input::Peer(
-            connection,
-            PeerInput::TrackReceived { kind, ssrc },
-        ));
+        inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
     });
 }
 
@@ -635,19 +530,14 @@ fn recorder(
     mode: &Mode,
     options: &JoinOptions,
 ) -> Result<gst::Element, PeerError> {
-    let layout = if mode.layout == Layout::Split {
-        "split"
-    } else {
-        "muxed"
-    };
+    let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
     let recorder = gst::ElementFactory::make("experimentrecorder")
         .name("recorder")
         .property_from_str("layout", layout)
         .property("origin", NOT_YET)
         .build()
         .map_err(|error| PeerError::Step("recorder", error))?;
-    bin.add(&recorder)
-        .map_err(|error| PeerError::Step("recorder", error))?;
+    bin.add(&recorder).map_err(|error| PeerError::Step("recorder", error))?;
     for chain in chains {
         let kind = chain.codec.kind();
         let mut tees = vec!["dry"];
@@ -659,8 +549,7 @@ fn recorder(
             let sink = recorder
                 .request_pad_simple(&format!("{tee}_{kind}"))
                 .ok_or(PeerError::Pad("recorder's sink"))?;
-            tap.link(&sink)
-                .map_err(|error| PeerError::Link("recorder", error))?;
+            tap.link(&sink).map_err(|error| PeerError::Link("recorder", error))?;
         }
     }
     Ok(recorder)
@@ -674,36 +563,5 @@ fn is_wet(kind: Kind, layout: Layout, options: &JoinOptions) -> bool {
         (Layout::Split, Kind::Video) => video,
         (Layout::Muxed, _) => audio || (video && !options.audio_only),
         (Layout::None, _) => false,
-    }
-}
-
-fn create_offer(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
-    let (bin, inputs) = (webrtcbin.downgrade(), inputs.clone());
-    let promise = gst::Promise::with_change_func(move |reply| {
-        let offer = match (promise_error(&reply), reply) {
-            (None, Ok(Some(reply))) => reply
-                .get::<gst_webrtc::WebRTCSessionDescription>("offer")
-                .map_err(|error| error.to_string()),
-            (Some(error), _) => Err(error),
-            (None, _) => Err("no offer".to_owned()),
-        };
-        if let (Ok(offer), Some(webrtcbin)) = (&offer, bin.upgrade()) {
-            let none = None::<gst::Promise>;
-            webrtcbin.emit_by_name::<()>("set-local-description", &[offer, &none]);
-        }
-        inputs.send(Input::Peer(connection, PeerInput::Offered(offer)));
-    });
-    webrtcbin.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
-}
-
-/// What went wrong, when a promise tells of an error.
-fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
-    match reply {
-        Ok(Some(structure)) => structure
-            .get::<glib::Error>("error")
-            .ok()
-            .map(|error| error.to_string()),
-        Ok(None) => None,
-        Err(error) => Some(format!("{error:?}")),
     }
 }

@@ -116,9 +116,7 @@ impl Codec {
                 .field("clock-rate", 90_000),
         };
         if self.kind() == Kind::Video {
-            caps = caps
-                .field("rtcp-fb-nack-pli", true)
-                .field("rtcp-fb-ccm-fir", true);
+            caps = caps.field("rtcp-fb-nack-pli", true).field("rtcp-fb-ccm-fir", true);
         }
         if twcc {
             caps = caps
@@ -180,9 +178,7 @@ fn redirect(
         let Some(media) = sdp.media_mut(*section) else {
             continue;
         };
-        let place = media
-            .attributes()
-            .position(|attribute| attribute.key() == from);
+        let place = media.attributes().position(|attribute| attribute.key() == from);
         if let Some(place) = place.and_then(|place| u32::try_from(place).ok())
             && media.remove_attribute(place).is_ok()
         {
@@ -201,10 +197,7 @@ mod tests {
         gst::init().expect("GStreamer starts");
         let text = format!(
             "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n{}",
-            sections
-                .iter()
-                .map(|line| format!("{line}\r\n"))
-                .collect::<String>()
+            sections.iter().map(|line| format!("{line}\r\n")).collect::<String>()
         );
         gst_sdp::SDPMessage::parse_buffer(text.as_bytes()).expect("SDP")
     }
@@ -215,10 +208,7 @@ mod tests {
         let rejected = "m=video 0 UDP/TLS/RTP/SAVPF 102";
         assert_eq!(judge(&answer(&[good])), Ok(()));
         let error = judge(&answer(&[good, rejected])).expect_err("video is rejected");
-        assert_eq!(
-            error.to_string(),
-            "the browser rejects media section 1 (video)"
-        );
+        assert_eq!(error.to_string(), "the browser rejects media section 1 (video)");
     }
 
     #[test]
@@ -229,13 +219,7 @@ mod tests {
         assert_eq!(promise.get::<&str>("profile-level-id"), Ok("42e01f"));
         assert_eq!(promise.get::<u32>("ssrc"), Ok(7));
         assert_eq!(promise.get::<&str>("extmap-3"), Ok(TWCC_URI));
-        assert!(
-            !Codec::Opus
-                .caps(None, false)
-                .structure(0)
-                .expect("one")
-                .has_field("ssrc")
-        );
+        assert!(!Codec::Opus.caps(None, false).structure(0).expect("one").has_field("ssrc"));
     }
 
     #[test]
@@ -246,21 +230,10 @@ mod tests {
         let offer = answer(&[audio, shown]);
         let hidden = BTreeSet::from([1, 7]);
         let read = hide(&offer, &hidden).as_text().expect("text");
-        assert!(
-            read.contains("a=recvonly") && read.contains("a=inactive"),
-            "{read}"
-        );
-        assert!(
-            !read.contains("a=sendonly") && read.contains("a=rtpmap:96"),
-            "{read}"
-        );
-        let back = reveal(&hide(&offer, &hidden), &hidden)
-            .as_text()
-            .expect("text");
+        assert!(read.contains("a=recvonly") && read.contains("a=inactive"), "{read}");
+        assert!(!read.contains("a=sendonly") && read.contains("a=rtpmap:96"), "{read}");
+        let back = reveal(&hide(&offer, &hidden), &hidden).as_text().expect("text");
         assert_eq!(back.matches("a=recvonly").count(), 2, "{back}");
-        assert_eq!(
-            hide(&offer, &BTreeSet::new()).as_text().ok(),
-            offer.as_text().ok()
-        );
+        assert_eq!(hide(&offer, &BTreeSet::new()).as_text().ok(), offer.as_text().ok());
     }
 }

@@ -33,11 +33,7 @@ pub fn fill(text: &str, values: &BTreeMap<String, String>) -> Result<String, Tem
         }
         text = fill_once(&text, values)?;
     }
-    if text.contains("{{") {
-        Err(TemplateError::Depth)
-    } else {
-        Ok(text)
-    }
+    if text.contains("{{") { Err(TemplateError::Depth) } else { Ok(text) }
 }
 
 fn fill_once(text: &str, values: &BTreeMap<String, String>) -> Result<String, TemplateError> {
@@ -46,9 +42,7 @@ fn fill_once(text: &str, values: &BTreeMap<String, String>) -> Result<String, Te
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").ok_or(TemplateError::Open)?;
         let name = name.trim();
-        let value = values
-            .get(name)
-            .ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
+        let value = values.get(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
         filled.push_str(before);
         filled.push_str(value);
         rest = after;
@@ -62,29 +56,20 @@ mod tests {
     use super::*;
 
     fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn names_are_filled_in_also_inside_values() {
         let values = values(&[("codec.pay", "pay pt={{payload}}"), ("payload", "96")]);
-        assert_eq!(
-            fill("a ! {{codec.pay}} ! b", &values).as_deref(),
-            Ok("a ! pay pt=96 ! b")
-        );
+        assert_eq!(fill("a ! {{codec.pay}} ! b", &values).as_deref(), Ok("a ! pay pt=96 ! b"));
         assert_eq!(fill("none", &values).as_deref(), Ok("none"));
     }
 
     #[test]
     fn what_cannot_be_filled_in_is_an_error() {
         let values = values(&[("self", "{{self}}")]);
-        assert_eq!(
-            fill("{{x}}", &values),
-            Err(TemplateError::Unknown("x".into()))
-        );
+        assert_eq!(fill("{{x}}", &values), Err(TemplateError::Unknown("x".into())));
         assert_eq!(fill("{{self", &values), Err(TemplateError::Open));
         assert_eq!(fill("{{self}}", &values), Err(TemplateError::Depth));
     }

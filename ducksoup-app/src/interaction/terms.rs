@@ -43,20 +43,14 @@ impl Terms {
         let differing = [
             ("size", options.size != self.size),
             ("duration", options.duration != self.duration),
-            (
-                "recordingMode",
-                options.recording_mode != self.recording_mode,
-            ),
+            ("recordingMode", options.recording_mode != self.recording_mode),
             ("audioOnly", options.audio_only != self.audio_only),
         ];
         options.size = self.size;
         options.duration = self.duration;
         options.recording_mode = self.recording_mode;
         options.audio_only = self.audio_only;
-        differing
-            .into_iter()
-            .filter_map(|(name, differs)| differs.then_some(name))
-            .collect()
+        differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
     }
 }
 
@@ -74,16 +68,10 @@ mod tests {
         let first = options(&json!({"interactionName": "i", "userId": "a", "size": 3,
             "duration": 60, "recordingMode": "split", "audioOnly": true, "width": 320}));
         let terms = Terms::of(&first);
-        assert_eq!(
-            (terms.size(), terms.duration()),
-            (3, Duration::from_secs(60))
-        );
+        assert_eq!((terms.size(), terms.duration()), (3, Duration::from_secs(60)));
 
         let mut later = options(&json!({"interactionName": "i", "userId": "b", "width": 640}));
-        assert_eq!(
-            terms.impose(&mut later),
-            ["size", "duration", "recordingMode", "audioOnly"]
-        );
+        assert_eq!(terms.impose(&mut later), ["size", "duration", "recordingMode", "audioOnly"]);
         assert_eq!(Terms::of(&later), terms);
         assert_eq!(later.width, 640, "a participant's own");
         assert!(terms.impose(&mut later).is_empty());

@@ -46,9 +46,7 @@ pub(crate) fn asset(path: &str) -> Option<String> {
         .strip_prefix('v')
         .and_then(|rest| rest.split_once('/'))
         .and_then(|(_version, rest)| rest.strip_prefix("js/"));
-    let inner = versioned
-        .or_else(|| clean.strip_prefix("scripts/lib/"))
-        .unwrap_or(&clean);
+    let inner = versioned.or_else(|| clean.strip_prefix("scripts/lib/")).unwrap_or(&clean);
     let first = inner.split('/').next()?;
     let page = first == PAGES && inner.to_ascii_lowercase().ends_with(".html");
     let file = !inner.is_empty() && !inner.ends_with('/') && !page;
@@ -70,9 +68,7 @@ fn clean(path: &str) -> Option<String> {
     let plain = |part: &str| {
         !part.is_empty()
             && !part.starts_with('.')
-            && part
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     let parts = path.strip_suffix('/').unwrap_or(path);
     (path.is_empty() || parts.split('/').all(plain)).then(|| path.to_owned())
@@ -98,10 +94,7 @@ pub(crate) async fn read(working: &Path, name: String) -> Option<File> {
             Embedded::get(&name)?.data
         }
     };
-    Some(File {
-        content_type,
-        bytes,
-    })
+    Some(File { content_type, bytes })
 }
 
 /// By the name's ending; texts are UTF-8.
@@ -112,11 +105,7 @@ pub(crate) fn content_type(name: &str) -> String {
     };
     let is_text =
         mime.type_() == "text" || mime.subtype() == "javascript" || mime.subtype() == "json";
-    if is_text {
-        format!("{mime}; charset=utf-8")
-    } else {
-        mime.to_string()
-    }
+    if is_text { format!("{mime}; charset=utf-8") } else { mime.to_string() }
 }
 
 #[cfg(test)]

@@ -68,10 +68,7 @@ mod tests {
         let own = config("PROD", Some("me"), Some("a:b é"));
         for (header, expected) in [
             (Some(basic("me:a:b é")), Access::Granted),
-            (
-                Some(basic("me:a:b é").replace("Basic", "basic")),
-                Access::Granted,
-            ),
+            (Some(basic("me:a:b é").replace("Basic", "basic")), Access::Granted),
             (Some(basic("me:a:b")), Access::Asked),
             (Some(basic("you:a:b é")), Access::Asked),
             (Some(basic("")), Access::Asked),

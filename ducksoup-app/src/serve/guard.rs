@@ -63,30 +63,18 @@ pub(crate) struct End {
 impl End {
     /// Normal closure.
     pub(crate) fn new(cause: &'static str) -> Self {
-        Self {
-            message: None,
-            cause,
-            leave: LeaveCause::Closed,
-            code: 1000,
-        }
+        Self { message: None, cause, leave: LeaveCause::Closed, code: 1000 }
     }
 
     /// Closure with a last word; 1008 is "policy violation".
     fn refused(message: ServerMessage, cause: &'static str) -> Self {
-        Self {
-            message: Some(message),
-            code: 1008,
-            ..Self::new(cause)
-        }
+        Self { message: Some(message), code: 1008, ..Self::new(cause) }
     }
 
     /// 1009 is "message too big"; it is also what a frame over the limit of the library ends in.
     pub(crate) fn too_large() -> Self {
         let message = ServerMessage::Failure("a message could not be taken".into());
-        Self {
-            code: 1009,
-            ..Self::refused(message, "frame_refused")
-        }
+        Self { code: 1009, ..Self::refused(message, "frame_refused") }
     }
 }
 
@@ -129,9 +117,7 @@ impl Guard {
     pub(crate) fn new(connection: Connection, limits: Limits, now: Instant) -> Self {
         Self {
             connection,
-            phase: Phase::Silent {
-                until: now + limits.join,
-            },
+            phase: Phase::Silent { until: now + limits.join },
             limits,
             bytes: Bucket::new(BYTE_RATE, BYTE_BURST, now),
             controls: Bucket::new(CONTROL_RATE, CONTROL_RATE, now),
@@ -163,10 +149,9 @@ impl Guard {
                 self.phase = Phase::Talking;
                 Verdict::Join(options)
             }
-            (Ok(ClientMessage::Stop), _) => Verdict::End(End {
-                leave: LeaveCause::Stopped,
-                ..End::new("client_stop")
-            }),
+            (Ok(ClientMessage::Stop), _) => {
+                Verdict::End(End { leave: LeaveCause::Stopped, ..End::new("client_stop") })
+            }
             (Ok(_), Phase::Silent { .. }) => self.no_join("the first message is no join"),
             (Err(error), Phase::Silent { .. }) => self.no_join(&error.to_string()),
             (Ok(ClientMessage::Join(_)), Phase::Talking) => self.malformed("a second join"),
@@ -256,10 +241,7 @@ impl Guard {
 
     fn no_join(&self, reason: &str) -> Verdict {
         log::warn!(context = "peer", connection = self.connection.0, reason = reason; "join_refused");
-        Verdict::End(End::refused(
-            ServerMessage::Error(ErrorCode::Join),
-            "join_refused",
-        ))
+        Verdict::End(End::refused(ServerMessage::Error(ErrorCode::Join), "join_refused"))
     }
 }
 
@@ -277,10 +259,7 @@ mod tests {
     }
 
     fn control() -> String {
-        message(
-            "client_control",
-            &json!({"name": "fx", "property": "p", "value": 1}),
-        )
+        message("client_control", &json!({"name": "fx", "property": "p", "value": 1}))
     }
 
     fn silent(now: Instant) -> Guard {
@@ -295,11 +274,7 @@ mod tests {
 
     fn said(verdict: &Verdict) -> Option<String> {
         match verdict {
-            Verdict::End(End {
-                message: Some(message),
-                ..
-            })
-            | Verdict::Reply(message) => {
+            Verdict::End(End { message: Some(message), .. }) | Verdict::Reply(message) => {
                 let wire: Value = serde_json::from_str(&message.to_wire()).expect("JSON");
                 Some(wire["kind"].as_str().expect("a kind").to_owned())
             }
@@ -316,10 +291,7 @@ mod tests {
             r#"{"kind":"ext_x"}"#.into(),
             r#"{"kind":"whatever"}"#.into(),
             "nonsense".into(),
-            message(
-                "join",
-                &json!({"interactionName": "../../etc", "userId": "u"}),
-            ),
+            message("join", &json!({"interactionName": "../../etc", "userId": "u"})),
             message("join", &json!({"interactionName": "i"})),
         ] {
             let verdict = silent(now).text(&first, now);
@@ -343,18 +315,11 @@ mod tests {
         let now = Instant::now();
         let mut guard = talking(now);
         assert!(matches!(guard.text(&control(), now), Verdict::Pass(_)));
-        assert!(matches!(
-            guard.text(r#"{"kind":"ext_x"}"#, now),
-            Verdict::Pass(_)
-        ));
+        assert!(matches!(guard.text(r#"{"kind":"ext_x"}"#, now), Verdict::Pass(_)));
         assert_eq!(guard.text(r#"{"kind":"whatever"}"#, now), Verdict::Nothing);
         assert!(matches!(
             guard.text(r#"{"kind":"stop"}"#, now),
-            Verdict::End(End {
-                message: None,
-                leave: LeaveCause::Stopped,
-                ..
-            })
+            Verdict::End(End { message: None, leave: LeaveCause::Stopped, .. })
         ));
     }
 
@@ -409,10 +374,7 @@ mod tests {
         let now = Instant::now();
         let mut guard = talking(now);
         let bad = message("client_control", &json!({"name": "fx", "value": 1}));
-        assert_eq!(
-            said(&guard.text(&bad, now)).as_deref(),
-            Some("control_refused")
-        );
+        assert_eq!(said(&guard.text(&bad, now)).as_deref(), Some("control_refused"));
         assert_eq!(guard.text(&bad, now), Verdict::Nothing, "once a second");
     }
 
@@ -430,13 +392,7 @@ mod tests {
         guard.heard();
         assert_eq!(tick(&mut guard), Verdict::Ping);
         assert_eq!(tick(&mut guard), Verdict::Ping);
-        assert!(matches!(
-            tick(&mut guard),
-            Verdict::End(End {
-                cause: "no_pong",
-                ..
-            })
-        ));
+        assert!(matches!(tick(&mut guard), Verdict::End(End { cause: "no_pong", .. })));
         assert_eq!(now, start + Duration::from_secs(100));
     }
 
@@ -449,9 +405,6 @@ mod tests {
             now += guard.pause(MAX_FRAME, now);
         }
         let rate = 1000.0 * 65_536.0 / (now - start).as_secs_f64();
-        assert!(
-            (350_000.0..=410_000.0).contains(&rate),
-            "{rate} bytes a second"
-        );
+        assert!((350_000.0..=410_000.0).contains(&rate), "{rate} bytes a second");
     }
 }

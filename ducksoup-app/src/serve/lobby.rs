@@ -42,17 +42,11 @@ pub(crate) enum Request {
     /// A client asks to join.
     Join { newcomer: Newcomer, client: Client },
     /// A client that asked to join says something.
-    Message {
-        connection: Connection,
-        message: ClientMessage,
-    },
+    Message { connection: Connection, message: ClientMessage },
     /// A client answered a probe.
     Pong(Connection),
     /// A client's socket is gone.
-    Gone {
-        connection: Connection,
-        cause: LeaveCause,
-    },
+    Gone { connection: Connection, cause: LeaveCause },
     /// The figures of all interactions.
     Figures(oneshot::Sender<Value>),
     /// Finish: every stage ends, then the lobby.
@@ -75,12 +69,8 @@ impl Lobby {
     pub(crate) fn new(config: &Config) -> (Self, mpsc::Sender<Request>) {
         let (to_lobby, requests) = mpsc::channel(QUEUE);
         let (to_events, events) = mpsc::channel(QUEUE);
-        let stages = Stages::new(
-            config.stage_program.clone(),
-            config.limits,
-            to_events,
-            Instant::now(),
-        );
+        let stages =
+            Stages::new(config.stage_program.clone(), config.limits, to_events, Instant::now());
         let lobby = Self {
             limits: config.limits,
             requests,
@@ -146,13 +136,7 @@ impl Lobby {
                 self.clients.insert(newcomer.connection, client);
                 Input::Join(newcomer)
             }
-            Request::Message {
-                connection,
-                message,
-            } => Input::Message {
-                connection,
-                message,
-            },
+            Request::Message { connection, message } => Input::Message { connection, message },
             Request::Pong(connection) => Input::Pong(connection),
             Request::Gone { connection, cause } => {
                 self.clients.remove(&connection);
@@ -184,10 +168,7 @@ impl Lobby {
         while let Some(input) = inputs.pop_front() {
             let now = Instant::now();
             let stages = &mut self.stages;
-            let mut fresh = || Fresh {
-                stage: stages.reserve(now),
-                id: random_id(),
-            };
+            let mut fresh = || Fresh { stage: stages.reserve(now), id: random_id() };
             for effect in self.roster.handle(input, now, &mut fresh) {
                 inputs.extend(self.carry_out(effect));
             }
@@ -212,10 +193,7 @@ impl Lobby {
             Effect::Close(connection) => {
                 self.clients.remove(&connection);
             }
-            Effect::Say {
-                connection,
-                message,
-            } => {
+            Effect::Say { connection, message } => {
                 let last = message.ends_call();
                 let gone = self.hand(connection, Word::Say(message));
                 if last {
@@ -234,10 +212,7 @@ impl Lobby {
         if let Err(error) = client.try_send(word) {
             log::warn!(context = "peer", connection = connection.0, error:% = error; "client_not_served");
             self.clients.remove(&connection);
-            return Some(Input::Gone {
-                connection,
-                cause: LeaveCause::Closed,
-            });
+            return Some(Input::Gone { connection, cause: LeaveCause::Closed });
         }
         None
     }

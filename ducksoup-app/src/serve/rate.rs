@@ -16,12 +16,7 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full bucket; `rate` in tokens a second.
     pub(crate) fn new(rate: f64, burst: f64, now: Instant) -> Self {
-        Self {
-            rate,
-            burst,
-            tokens: burst,
-            at: now,
-        }
+        Self { rate, burst, tokens: burst, at: now }
     }
 
     fn fill(&mut self, now: Instant) {
@@ -54,19 +49,14 @@ mod tests {
 
     /// How many of `asked` single tokens are given, evenly asked for over `over`.
     fn given(bucket: &mut Bucket, start: Instant, asked: u32, over: Duration) -> usize {
-        (0..asked)
-            .filter(|&i| bucket.take(1.0, start + over * i / asked))
-            .count()
+        (0..asked).filter(|&i| bucket.take(1.0, start + over * i / asked)).count()
     }
 
     #[test]
     fn what_stays_below_the_rate_always_passes() {
         let start = Instant::now();
         let mut bucket = Bucket::new(200.0, 200.0, start);
-        assert_eq!(
-            given(&mut bucket, start, 1990, Duration::from_secs(10)),
-            1990
-        );
+        assert_eq!(given(&mut bucket, start, 1990, Duration::from_secs(10)), 1990);
     }
 
     #[test]

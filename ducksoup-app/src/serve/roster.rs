@@ -46,17 +46,11 @@ pub(crate) enum Input {
     /// A client asks to join.
     Join(Newcomer),
     /// A client that asked to join says something.
-    Message {
-        connection: Connection,
-        message: ClientMessage,
-    },
+    Message { connection: Connection, message: ClientMessage },
     /// A client answered the probe.
     Pong(Connection),
     /// A client's socket is gone.
-    Gone {
-        connection: Connection,
-        cause: LeaveCause,
-    },
+    Gone { connection: Connection, cause: LeaveCause },
     /// A stage says something.
     Said { stage: Stage, frame: StageFrame },
     /// A stage's process is gone.
@@ -75,10 +69,7 @@ pub(crate) enum Effect {
     /// Say this to a stage.
     Tell { stage: Stage, frame: DoorFrame },
     /// Say this to a client; a last word closes its socket.
-    Say {
-        connection: Connection,
-        message: ServerMessage,
-    },
+    Say { connection: Connection, message: ServerMessage },
     /// Ask a client whether it lives.
     Probe(Connection),
     /// Close a client's socket.
@@ -117,10 +108,7 @@ impl Step<'_> {
     }
 
     fn say(&mut self, connection: Connection, message: ServerMessage) {
-        self.effects.push(Effect::Say {
-            connection,
-            message,
-        });
+        self.effects.push(Effect::Say { connection, message });
     }
 }
 
@@ -143,17 +131,10 @@ impl Roster {
         now: Instant,
         fresh: &mut dyn FnMut() -> Fresh,
     ) -> Vec<Effect> {
-        let mut step = Step {
-            now,
-            fresh,
-            effects: Vec::new(),
-        };
+        let mut step = Step { now, fresh, effects: Vec::new() };
         match input {
             Input::Join(newcomer) => self.join(newcomer, Vec::new(), &mut step),
-            Input::Message {
-                connection,
-                message,
-            } => self.message(connection, message, &mut step),
+            Input::Message { connection, message } => self.message(connection, message, &mut step),
             Input::Pong(connection) => self.pong(connection, &mut step),
             Input::Gone { connection, cause } => self.gone(connection, cause, &mut step),
             Input::Said { stage, frame } => self.said(stage, frame, &mut step),
@@ -183,10 +164,9 @@ impl Roster {
                     .places
                     .values()
                     .filter_map(|place| match place {
-                        Place::Seated {
-                            stage: own,
-                            newcomer,
-                        } if own == stage => Some(newcomer.options.user.as_str()),
+                        Place::Seated { stage: own, newcomer } if own == stage => {
+                            Some(newcomer.options.user.as_str())
+                        }
                         _ => None,
                     })
                     .collect();
@@ -206,10 +186,7 @@ impl Roster {
     fn join(&mut self, newcomer: Newcomer, held: Vec<ClientMessage>, step: &mut Step<'_>) {
         let connection = newcomer.connection;
         if self.entrance == Entrance::Closed {
-            step.say(
-                connection,
-                ServerMessage::Failure("the server is stopping".into()),
-            );
+            step.say(connection, ServerMessage::Failure("the server is stopping".into()));
             return;
         }
         let key = newcomer.key();
@@ -232,12 +209,7 @@ impl Roster {
         if let Some(earlier) = earlier {
             step.say(earlier, ServerMessage::Error(ErrorCode::Duplicate));
         }
-        let place = Place::Waiting {
-            newcomer,
-            behind,
-            until,
-            held,
-        };
+        let place = Place::Waiting { newcomer, behind, until, held };
         self.places.insert(connection, place);
     }
 
@@ -253,16 +225,11 @@ impl Roster {
         let run = Run {
             key,
             id,
-            phase: Phase::Opening {
-                until: step.now + self.limits.ready,
-            },
+            phase: Phase::Opening { until: step.now + self.limits.ready },
             stats: Map::new(),
         };
         self.runs.insert(stage, run);
-        step.effects.push(Effect::Open {
-            stage,
-            opening: Box::new(opening),
-        });
+        step.effects.push(Effect::Open { stage, opening: Box::new(opening) });
         stage
     }
 
@@ -279,14 +246,10 @@ impl Roster {
             origin: newcomer.origin.clone(),
             options: newcomer.options.clone(),
         };
-        self.places
-            .insert(connection, Place::Seated { stage, newcomer });
+        self.places.insert(connection, Place::Seated { stage, newcomer });
         step.tell(stage, frame);
         for message in held {
-            let frame = DoorFrame::Message {
-                connection,
-                message,
-            };
+            let frame = DoorFrame::Message { connection, message };
             step.tell(stage, frame);
         }
     }
@@ -294,10 +257,7 @@ impl Roster {
     fn message(&mut self, connection: Connection, message: ClientMessage, step: &mut Step<'_>) {
         match self.places.get_mut(&connection) {
             Some(Place::Seated { stage, .. }) => {
-                let frame = DoorFrame::Message {
-                    connection,
-                    message,
-                };
+                let frame = DoorFrame::Message { connection, message };
                 step.tell(*stage, frame);
             }
             Some(Place::Waiting { held, .. }) if held.len() < MAX_HELD => held.push(message),
@@ -338,10 +298,7 @@ impl Roster {
             StageFrame::Stats { stats } => run.stats = stats,
             // The reader of the stage has printed it.
             StageFrame::Log { .. } => {}
-            StageFrame::Send {
-                connection,
-                message,
-            } => {
+            StageFrame::Send { connection, message } => {
                 if self.is_seated(connection, stage) {
                     let last = message.ends_call();
                     step.say(connection, message);
@@ -451,14 +408,8 @@ impl Roster {
 
     /// An over run that everyone left has to end.
     fn await_exit(&mut self, stage: Stage, step: &Step<'_>) {
-        let empty = !self
-            .places
-            .values()
-            .any(|place| place.stage() == Some(stage));
-        if let Some(Run {
-            phase: Phase::Over { until },
-            ..
-        }) = self.runs.get_mut(&stage)
+        let empty = !self.places.values().any(|place| place.stage() == Some(stage));
+        if let Some(Run { phase: Phase::Over { until }, .. }) = self.runs.get_mut(&stage)
             && empty
         {
             *until = Some(step.now + self.limits.exit);

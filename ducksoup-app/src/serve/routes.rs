@@ -31,21 +31,11 @@ type Refusal = (StatusCode, &'static str);
 pub(crate) fn routes(door: &Arc<Door>) -> BoxedFilter<(warp::reply::Response,)> {
     let shared = Arc::clone(door);
     let with_door = warp::any().map(move || Arc::clone(&shared)).boxed();
-    let pages = get()
-        .and(home(&with_door).or(assets_of(&with_door)).unify())
-        .boxed();
-    let pages = pages
-        .or(get().and(config(&with_door).or(test(&with_door)).unify()))
-        .unify()
-        .boxed();
-    let pages = pages
-        .or(get().and(statistics(&with_door)))
-        .unify()
-        .map(with_headers)
-        .boxed();
-    let all = web_socket(&with_door)
-        .or(pages.map(Reply::into_response))
-        .unify();
+    let pages = get().and(home(&with_door).or(assets_of(&with_door)).unify()).boxed();
+    let pages =
+        pages.or(get().and(config(&with_door).or(test(&with_door)).unify())).unify().boxed();
+    let pages = pages.or(get().and(statistics(&with_door))).unify().map(with_headers).boxed();
+    let all = web_socket(&with_door).or(pages.map(Reply::into_response)).unify();
     prefix(&door.config.web_prefix)
         .and(all)
         .or(not_found())
@@ -85,17 +75,15 @@ fn web_socket(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(warp::reply
         .and(warp::header::optional("origin"))
         .and(authorization())
         .and(with_door.clone())
-        .map(
-            |ws: Ws, query: String, origin: Option<String>, login: Option<String>, door| {
-                let wants_stats = query.split('&').any(|pair| pair == "type=stats");
-                let origin = origin.unwrap_or_default();
-                if wants_stats {
-                    upgrade_to_stats(ws, &origin, login.as_deref(), door)
-                } else {
-                    upgrade(ws, origin, door)
-                }
-            },
-        )
+        .map(|ws: Ws, query: String, origin: Option<String>, login: Option<String>, door| {
+            let wants_stats = query.split('&').any(|pair| pair == "type=stats");
+            let origin = origin.unwrap_or_default();
+            if wants_stats {
+                upgrade_to_stats(ws, &origin, login.as_deref(), door)
+            } else {
+                upgrade(ws, origin, door)
+            }
+        })
         .boxed()
 }
 
@@ -177,9 +165,7 @@ fn assets_of(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
                 None => missing(&path),
             };
             // Experiments embed the scripts in pages of their own.
-            answer
-                .headers_mut()
-                .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            answer.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             answer
         })
         .boxed()
@@ -193,10 +179,9 @@ fn config(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
         .and(with_door.clone())
         .map(|name: String, path: FullPath, door: Arc<Door>| {
             match read_config_file(&door.config.working, &name) {
-                Some(Ok(bytes)) => found(
-                    &assets::content_type(&name),
-                    Bytes::from(bytes.into_owned()),
-                ),
+                Some(Ok(bytes)) => {
+                    found(&assets::content_type(&name), Bytes::from(bytes.into_owned()))
+                }
                 Some(Err(_)) | None => missing(&path),
             }
         })
@@ -209,22 +194,20 @@ fn test(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
         .and(warp::path::full())
         .and(authorization())
         .and(with_door.clone())
-        .then(
-            async |tail: Tail, path: FullPath, authorization: Option<String>, door: Arc<Door>| {
-                let name = tail.as_str().split('/').next().unwrap_or_default();
-                let open = OPEN_PAGES.contains(&name);
-                if !open && let Some(refusal) = closed(&door, authorization.as_deref()) {
-                    return refusal;
-                }
-                if !name.is_empty() && name == tail.as_str() {
-                    return see(&format!("{}/", path.as_str()));
-                }
-                match assets::page(tail.as_str()) {
-                    Some(page) if !name.is_empty() => file(&door, page, &path).await,
-                    _ => missing(&path),
-                }
-            },
-        )
+        .then(async |tail: Tail, path: FullPath, authorization: Option<String>, door: Arc<Door>| {
+            let name = tail.as_str().split('/').next().unwrap_or_default();
+            let open = OPEN_PAGES.contains(&name);
+            if !open && let Some(refusal) = closed(&door, authorization.as_deref()) {
+                return refusal;
+            }
+            if !name.is_empty() && name == tail.as_str() {
+                return see(&format!("{}/", path.as_str()));
+            }
+            match assets::page(tail.as_str()) {
+                Some(page) if !name.is_empty() => file(&door, page, &path).await,
+                _ => missing(&path),
+            }
+        })
         .boxed()
 }
 
@@ -234,28 +217,25 @@ fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
         .and(warp::path::full())
         .and(authorization())
         .and(with_door.clone())
-        .then(
-            async |tail: Tail, path: FullPath, authorization: Option<String>, door: Arc<Door>| {
-                if !door.config.generate_stats {
-                    return missing(&path);
-                }
-                if let Some(refusal) = closed(&door, authorization.as_deref()) {
-                    return refusal;
-                }
-                match tail.as_str() {
-                    "" if !path.as_str().ends_with('/') => see(&format!("{}/", path.as_str())),
-                    "" => file(&door, assets::page("stats/").unwrap_or_default(), &path).await,
-                    "interactions.json" => match stats::figures(&door).await {
-                        Some(figures) => found(
-                            "application/json; charset=utf-8",
-                            figures.to_string().into(),
-                        ),
-                        None => text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
-                    },
-                    _ => missing(&path),
-                }
-            },
-        )
+        .then(async |tail: Tail, path: FullPath, authorization: Option<String>, door: Arc<Door>| {
+            if !door.config.generate_stats {
+                return missing(&path);
+            }
+            if let Some(refusal) = closed(&door, authorization.as_deref()) {
+                return refusal;
+            }
+            match tail.as_str() {
+                "" if !path.as_str().ends_with('/') => see(&format!("{}/", path.as_str())),
+                "" => file(&door, assets::page("stats/").unwrap_or_default(), &path).await,
+                "interactions.json" => match stats::figures(&door).await {
+                    Some(figures) => {
+                        found("application/json; charset=utf-8", figures.to_string().into())
+                    }
+                    None => text(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping\n"),
+                },
+                _ => missing(&path),
+            }
+        })
         .boxed()
 }
 
@@ -300,10 +280,7 @@ fn found(content_type: &str, bytes: Bytes) -> Answer {
 }
 
 fn text(status: StatusCode, sentence: &'static str) -> Answer {
-    let mut answer = found(
-        "text/plain; charset=utf-8",
-        Bytes::from_static(sentence.as_bytes()),
-    );
+    let mut answer = found("text/plain; charset=utf-8", Bytes::from_static(sentence.as_bytes()));
     *answer.status_mut() = status;
     answer
 }
@@ -331,9 +308,7 @@ fn with_headers(mut answer: Answer) -> Answer {
 }
 
 fn not_found() -> BoxedFilter<(warp::reply::Response,)> {
-    warp::path::full()
-        .map(|path: FullPath| missing(&path).into_response())
-        .boxed()
+    warp::path::full().map(|path: FullPath| missing(&path).into_response()).boxed()
 }
 
 /// What no filter took: the fallback takes all, so only broken requests come here.

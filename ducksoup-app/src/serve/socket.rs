@@ -145,11 +145,7 @@ impl Socket {
             Verdict::Join(options) => self.join(options).await,
             Verdict::Pass(message) => {
                 let connection = self.connection;
-                self.ask(Request::Message {
-                    connection,
-                    message,
-                })
-                .await
+                self.ask(Request::Message { connection, message }).await
             }
             Verdict::Reply(message) => self.write(Message::text(message.to_wire())).await,
             Verdict::Ping => self.write(Message::ping(Vec::new())).await,
@@ -170,11 +166,8 @@ impl Socket {
             namespace = who.namespace.as_str(), interaction = who.interaction.as_str(),
             user = who.user.as_str(); "peer_server_started");
         self.who = Some(who);
-        let newcomer = Newcomer {
-            connection: self.connection,
-            origin: self.origin.clone(),
-            options,
-        };
+        let newcomer =
+            Newcomer { connection: self.connection, origin: self.origin.clone(), options };
         self.ask(Request::Join { newcomer, client }).await
     }
 
@@ -209,18 +202,11 @@ impl Socket {
             Some(message) => self.last_word(&message).await,
             None => Ok(()),
         };
-        if wrote.is_ok()
-            && self
-                .write(Message::close_with(code, end.cause))
-                .await
-                .is_ok()
-        {
+        if wrote.is_ok() && self.write(Message::close_with(code, end.cause)).await.is_ok() {
             // Until the client's own close has come the words before it may not have been read.
             let limit = self.door.config.limits.write;
-            let _ = timeout(limit, async {
-                while let Some(Ok(_)) = self.web.next().await {}
-            })
-            .await;
+            let _ =
+                timeout(limit, async { while let Some(Ok(_)) = self.web.next().await {} }).await;
         }
     }
 

@@ -33,18 +33,11 @@ fn site(edit: impl FnOnce(&mut Args)) -> Site {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("created");
         std::fs::write(path, text).expect("written");
     }
-    let mut args = Args {
-        test_password: Some("pass".into()),
-        ..Args::default()
-    };
+    let mut args = Args { test_password: Some("pass".into()), ..Args::default() };
     edit(&mut args);
     let config = Config::new(&args, working.path()).expect("valid");
     let (door, lobby, _close) = Door::new(config, 8100);
-    Site {
-        _working: working,
-        routes: routes::routes(&door),
-        _lobby: lobby,
-    }
+    Site { _working: working, routes: routes::routes(&door), _lobby: lobby }
 }
 
 impl Site {
@@ -121,11 +114,7 @@ async fn test_pages_are_protected_and_device_checks_are_open() {
         ("/test/direct/", None, StatusCode::OK),
         ("/test/mirror/", None, StatusCode::UNAUTHORIZED),
         ("/test/mirror/mirror.js", None, StatusCode::UNAUTHORIZED),
-        (
-            "/test/mirror/",
-            Some("ducksoup:other"),
-            StatusCode::UNAUTHORIZED,
-        ),
+        ("/test/mirror/", Some("ducksoup:other"), StatusCode::UNAUTHORIZED),
         ("/test/mirror/", ME, StatusCode::OK),
         ("/test/mirror/mirror.js", ME, StatusCode::OK),
         ("/test/mirror", ME, StatusCode::FOUND),
@@ -139,10 +128,7 @@ async fn test_pages_are_protected_and_device_checks_are_open() {
     assert_eq!(site.get_as("/test/mirror/", ME).await.1, "the mirror");
     assert_eq!(site.get("/").await.1, "home");
     assert_eq!(site.get_as("/stats/", ME).await.1, "the figures");
-    assert_eq!(
-        site.get("/assets/pages/mirror/mirror.js").await.1,
-        "its script"
-    );
+    assert_eq!(site.get("/assets/pages/mirror/mirror.js").await.1, "its script");
 }
 
 #[tokio::test]
@@ -158,10 +144,7 @@ async fn the_documented_password_closes_the_pages_except_in_dev_mode() {
         args.test_password = None;
         args.mode = Some("DEV".into());
     });
-    assert_eq!(
-        dev.get_as("/test/mirror/", documented).await.0,
-        StatusCode::OK
-    );
+    assert_eq!(dev.get_as("/test/mirror/", documented).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -222,10 +205,6 @@ async fn only_get_and_head_find_pages() {
         ("DELETE", StatusCode::NOT_FOUND),
     ] {
         let request = warp::test::request().method(method).path("/");
-        assert_eq!(
-            request.reply(&site.routes).await.status(),
-            status,
-            "{method}"
-        );
+        assert_eq!(request.reply(&site.routes).await.status(), status, "{method}");
     }
 }

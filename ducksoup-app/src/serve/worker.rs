@@ -74,14 +74,7 @@ impl Stages {
         events: mpsc::Sender<StageEvent>,
         now: Instant,
     ) -> Self {
-        Self {
-            program,
-            limits,
-            events,
-            running: HashMap::new(),
-            spare: Spare::Due(now),
-            next: 1,
-        }
+        Self { program, limits, events, running: HashMap::new(), spare: Spare::Due(now), next: 1 }
     }
 
     /// Which process [`Stages::open`] will take next.
@@ -187,10 +180,8 @@ impl Stages {
     }
 
     fn start(&mut self, stage: Stage) -> std::io::Result<()> {
-        let (program, arguments) = self
-            .program
-            .split_first()
-            .ok_or_else(|| std::io::Error::other("no program"))?;
+        let (program, arguments) =
+            self.program.split_first().ok_or_else(|| std::io::Error::other("no program"))?;
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -198,7 +189,6 @@ impl Stages {
             .stderr(Stdio::inherit())
             // A Ctrl-C in the terminal is for the door; the stages are told by frames.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(std::io::Error::other("no pipes"));
@@ -206,18 +196,10 @@ impl Stages {
         log::debug!(context = "app", stage = stage.0, pid = child.id().unwrap_or(0); "stage_started");
         let (frames, to_write) = mpsc::channel(STAGE_QUEUE);
         let (kill, killed) = oneshot::channel();
-        let keeper = Keeper {
-            stage,
-            child,
-            limits: self.limits,
-            events: self.events.clone(),
-        };
+        let keeper = Keeper { stage, child, limits: self.limits, events: self.events.clone() };
         let stuck = tokio::spawn(write(stdin, to_write, self.limits.read));
         tokio::spawn(keeper.keep(stdout, stuck, killed));
-        let running = Running {
-            frames,
-            kill: Some(kill),
-        };
+        let running = Running { frames, kill: Some(kill) };
         self.running.insert(stage, running);
         Ok(())
     }
@@ -318,10 +300,7 @@ impl Keeper {
         };
         writing.abort();
         log::log!(level, context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
-        let event = StageEvent {
-            stage: self.stage,
-            what: StageDeed::Ended,
-        };
+        let event = StageEvent { stage: self.stage, what: StageDeed::Ended };
         // Nobody listens once the door is gone.
         let _ = self.events.send(event).await;
     }
@@ -363,10 +342,7 @@ async fn read(
         match serde_json::from_slice(&line) {
             Ok(StageFrame::Log { entry }) => crate::log::interaction_entry(entry),
             Ok(frame) => {
-                let event = StageEvent {
-                    stage,
-                    what: StageDeed::Said(frame),
-                };
+                let event = StageEvent { stage, what: StageDeed::Said(frame) };
                 if events.send(event).await.is_err() {
                     return Output::Closed;
                 }

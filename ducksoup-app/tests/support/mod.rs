@@ -40,11 +40,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            ping: 20_000,
-            read: 5_000,
-            behaviour: "good",
-        }
+        Self { ping: 20_000, read: 5_000, behaviour: "good" }
     }
 }
 
@@ -80,12 +76,7 @@ impl Server {
         let running = tokio::spawn(serve::run(listener, config, async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            working,
-            stop,
-            running,
-        }
+        Self { address, working, stop, running }
     }
 
     /// Ends it, in time.
@@ -110,18 +101,15 @@ impl Server {
         path: &str,
         headers: &[(&'static str, Option<&str>)],
     ) -> Result<Client, String> {
-        let mut request = format!("ws://{}/{path}", self.address)
-            .into_client_request()
-            .expect("a request");
+        let mut request =
+            format!("ws://{}/{path}", self.address).into_client_request().expect("a request");
         for (name, value) in headers {
             if let Some(value) = value {
                 let value = value.parse().expect("a header");
                 request.headers_mut().insert(*name, value);
             }
         }
-        let stream = TcpStream::connect(self.address)
-            .await
-            .expect("a connection");
+        let stream = TcpStream::connect(self.address).await.expect("a connection");
         let (web, _) = tokio_tungstenite::client_async(request, stream)
             .await
             .map_err(|error| error.to_string())?;
@@ -157,9 +145,7 @@ impl Server {
 
     /// A page behind the password, as JSON.
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let mut stream = TcpStream::connect(self.address)
-            .await
-            .expect("a connection");
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Basic ZHVja3NvdXA6cGFzcw==\r\n\r\n"
         );
@@ -220,16 +206,11 @@ impl Client {
 
     /// Sends; a server that has closed already is as good.
     async fn send(&mut self, message: Message) {
-        let _ = timeout(LIMIT, self.web.send(message))
-            .await
-            .expect("in time");
+        let _ = timeout(LIMIT, self.web.send(message)).await.expect("in time");
     }
 
     pub(crate) async fn close(&mut self, code: u16) {
-        let frame = tungstenite::protocol::CloseFrame {
-            code: code.into(),
-            reason: "".into(),
-        };
+        let frame = tungstenite::protocol::CloseFrame { code: code.into(), reason: "".into() };
         self.send(Message::Close(Some(frame))).await;
     }
 
@@ -319,10 +300,5 @@ async fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 /// Whether a process ends within the limit.
 pub(crate) async fn is_gone(pid: i32) -> bool {
     let pid = rustix::process::Pid::from_raw(pid).expect("a process id");
-    until(|| {
-        rustix::process::test_kill_process(pid)
-            .is_err()
-            .then_some(true)
-    })
-    .await
+    until(|| rustix::process::test_kill_process(pid).is_err().then_some(true)).await
 }

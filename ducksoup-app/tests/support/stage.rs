@@ -62,10 +62,7 @@ impl Stage {
     }
 
     fn send(&mut self, connection: Connection, message: ServerMessage) {
-        self.say(&StageFrame::Send {
-            connection,
-            message,
-        });
+        self.say(&StageFrame::Send { connection, message });
     }
 
     fn repeat(&mut self, frame: &Value) {
@@ -108,20 +105,14 @@ impl Stage {
                     _ => JoinContext::ExistingInteraction,
                 };
                 let ice_servers = Vec::new();
-                let joined = ServerMessage::Joined {
-                    context,
-                    ice_servers,
-                };
+                let joined = ServerMessage::Joined { context, ice_servers };
                 self.send(connection, joined);
             }
             DoorFrame::Leave { connection, .. } => {
                 self.clients.remove(&connection);
                 self.repeat(&json);
             }
-            DoorFrame::Message {
-                connection,
-                message,
-            } => {
+            DoorFrame::Message { connection, message } => {
                 self.repeat(&json);
                 self.obey(connection, &message);
             }
@@ -147,9 +138,7 @@ impl Stage {
                     self.send(connection, ServerMessage::Start { remaining });
                 }
                 "ext_rubbish" => {
-                    let _ = self
-                        .out
-                        .write_all(b"an effect prints this\n\n{}\n\xff\xfe\n");
+                    let _ = self.out.write_all(b"an effect prints this\n\n{}\n\xff\xfe\n");
                 }
                 "ext_doze" => loop {
                     std::thread::park();

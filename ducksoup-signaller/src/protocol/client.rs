@@ -71,11 +71,7 @@ pub struct IceCandidate {
     #[serde(rename = "sdpMid", default, skip_serializing_if = "Option::is_none")]
     pub sdp_mid: Option<String>,
     /// Media section by place.
-    #[serde(
-        rename = "sdpMLineIndex",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "sdpMLineIndex", default, skip_serializing_if = "Option::is_none")]
     pub sdp_m_line_index: Option<u32>,
 }
 
@@ -175,15 +171,9 @@ impl ClientMessage {
                 if let Some(state) = other.strip_prefix("client_ice_connection_state_") {
                     Self::IceConnectionState(state.to_owned())
                 } else if other.starts_with("client_") {
-                    Self::Report {
-                        kind: other,
-                        text: free_text(),
-                    }
+                    Self::Report { kind: other, text: free_text() }
                 } else if other.starts_with("ext_") {
-                    Self::Ext {
-                        kind: other,
-                        text: free_text(),
-                    }
+                    Self::Ext { kind: other, text: free_text() }
                 } else {
                     Self::Unknown(other)
                 }
@@ -194,17 +184,12 @@ impl ClientMessage {
 
 /// At most `max` bytes, cut between characters.
 fn cut(text: &str, max: usize) -> String {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|&end| text.is_char_boundary(end));
+    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     text[..end.unwrap_or(0)].to_owned()
 }
 
 fn refuse(kind: &'static str, reason: impl Into<String>) -> ProtocolError {
-    ProtocolError::Payload {
-        kind,
-        reason: reason.into(),
-    }
+    ProtocolError::Payload { kind, reason: reason.into() }
 }
 
 fn object(kind: &'static str, payload: Option<&str>) -> Result<Map<String, Value>, ProtocolError> {
@@ -352,10 +337,7 @@ mod tests {
         ));
         for (text, expected) in [
             (r#"{"kind":"stop"}"#, ClientMessage::Stop),
-            (
-                r#"{"kind":"client_negotiation_needed"}"#,
-                ClientMessage::NegotiationNeeded,
-            ),
+            (r#"{"kind":"client_negotiation_needed"}"#, ClientMessage::NegotiationNeeded),
             (
                 r#"{"kind":"client_ice_connection_state_disconnected"}"#,
                 ClientMessage::IceConnectionState("disconnected".into()),
@@ -369,15 +351,9 @@ mod tests {
             ),
             (
                 r#"{"kind":"ext_click","payload":{"x":1}}"#,
-                ClientMessage::Ext {
-                    kind: "ext_click".into(),
-                    text: Some(r#"{"x":1}"#.into()),
-                },
+                ClientMessage::Ext { kind: "ext_click".into(), text: Some(r#"{"x":1}"#.into()) },
             ),
-            (
-                r#"{"kind":"whatever"}"#,
-                ClientMessage::Unknown("whatever".into()),
-            ),
+            (r#"{"kind":"whatever"}"#, ClientMessage::Unknown("whatever".into())),
         ] {
             assert_eq!(ClientMessage::parse(text), Ok(expected), "{text}");
         }
@@ -385,14 +361,7 @@ mod tests {
 
     #[test]
     fn rubbish_is_refused_with_a_reason() {
-        for text in [
-            "",
-            "nope",
-            "[]",
-            "{}",
-            r#"{"kind":1}"#,
-            r#"{"kind":"join","payload":{}}"#,
-        ] {
+        for text in ["", "nope", "[]", "{}", r#"{"kind":1}"#, r#"{"kind":"join","payload":{}}"#] {
             assert!(
                 matches!(ClientMessage::parse(text), Err(ProtocolError::Envelope(_))),
                 "{text}"
@@ -403,26 +372,11 @@ mod tests {
             ("client_answer", json!({"sdp": 3})),
             ("client_ice_candidate", json!({"candidate": "a\r\nb"})),
             ("client_ice_candidate", json!([])),
-            (
-                "client_control",
-                json!({"name": "fx", "property": "p", "value": "1"}),
-            ),
-            (
-                "client_control",
-                json!({"name": "fx", "property": "p", "value": 1, "duration": -1}),
-            ),
-            (
-                "client_control",
-                json!({"name": "", "property": "p", "value": 1}),
-            ),
-            (
-                "client_control",
-                json!({"name": "x".repeat(1000), "property": "p", "value": 1}),
-            ),
-            (
-                "client_control",
-                json!({"name": "fx", "property": "p", "value": 1, "userId": "../"}),
-            ),
+            ("client_control", json!({"name": "fx", "property": "p", "value": "1"})),
+            ("client_control", json!({"name": "fx", "property": "p", "value": 1, "duration": -1})),
+            ("client_control", json!({"name": "", "property": "p", "value": 1})),
+            ("client_control", json!({"name": "x".repeat(1000), "property": "p", "value": 1})),
+            ("client_control", json!({"name": "fx", "property": "p", "value": 1, "userId": "../"})),
             (
                 "client_polycontrol",
                 json!({"name": "fx", "property": "p", "kind": "blob", "value": "1"}),
@@ -442,10 +396,7 @@ mod tests {
     #[test]
     fn long_texts_are_cut_between_characters() {
         let text = json!({"kind": "ext_x", "payload": "é".repeat(MAX_TEXT)}).to_string();
-        let Ok(ClientMessage::Ext {
-            text: Some(text), ..
-        }) = ClientMessage::parse(&text)
-        else {
+        let Ok(ClientMessage::Ext { text: Some(text), .. }) = ClientMessage::parse(&text) else {
             panic!("an ext message");
         };
         assert!(text.len() <= MAX_TEXT && text.chars().all(|c| c == 'é'));

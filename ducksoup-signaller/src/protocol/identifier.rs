@@ -41,10 +41,7 @@ impl Identifier {
         if text.chars().nth(MAX_IDENTIFIER).is_some() {
             return Err(IdentifierError::TooLong);
         }
-        if !text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        {
+        if !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
             return Err(IdentifierError::Character);
         }
         Ok(Self(text.to_owned()))

@@ -17,23 +17,11 @@ struct Limit {
 }
 
 // PROTOCOL "Limits".
-const DURATION: Limit = Limit {
-    default: 30,
-    max: 1200,
-};
+const DURATION: Limit = Limit { default: 30, max: 1200 };
 const SIZE: Limit = Limit { default: 2, max: 8 };
-const WIDTH: Limit = Limit {
-    default: 800,
-    max: 1920,
-};
-const HEIGHT: Limit = Limit {
-    default: 600,
-    max: 1080,
-};
-const FRAMERATE: Limit = Limit {
-    default: 25,
-    max: 60,
-};
+const WIDTH: Limit = Limit { default: 800, max: 1920 };
+const HEIGHT: Limit = Limit { default: 600, max: 1080 };
+const FRAMERATE: Limit = Limit { default: 25, max: 60 };
 /// Smallest picture side that every encoder here takes.
 const MIN_SIDE: u32 = 16;
 
@@ -247,10 +235,8 @@ mod tests {
 
     #[test]
     fn large_values_are_clamped() {
-        let join = join(
-            &json!({"duration": 99999, "size": 50, "width": 1e12, "height": 4000,
-            "framerate": 240}),
-        )
+        let join = join(&json!({"duration": 99999, "size": 50, "width": 1e12, "height": 4000,
+            "framerate": 240}))
         .expect("valid");
         assert_eq!((join.duration, join.size, join.framerate), (1200, 8, 60));
         assert_eq!((join.width, join.height), (1920, 1080));
@@ -258,14 +244,9 @@ mod tests {
 
     #[test]
     fn both_spellings_count() {
+        assert_eq!(join(&json!({"frameRate": 12})).expect("valid").framerate, 12);
         assert_eq!(
-            join(&json!({"frameRate": 12})).expect("valid").framerate,
-            12
-        );
-        assert_eq!(
-            join(&json!({"recordingMode": "muxed"}))
-                .expect("valid")
-                .recording_mode,
+            join(&json!({"recordingMode": "muxed"})).expect("valid").recording_mode,
             RecordingMode::Forced
         );
     }
@@ -279,29 +260,14 @@ mod tests {
                 json!({"interactionName": "../../etc"}),
                 JoinError::Identifier("interactionName", IdentifierError::Character),
             ),
-            (
-                json!({"duration": "30"}),
-                JoinError::Type("duration", "a number"),
-            ),
+            (json!({"duration": "30"}), JoinError::Type("duration", "a number")),
             (json!({"duration": 0}), JoinError::Number("duration")),
             (json!({"size": -1}), JoinError::Number("size")),
             (json!({"size": 1.5}), JoinError::Number("size")),
-            (
-                json!({"audioOnly": "yes"}),
-                JoinError::Type("audioOnly", "true or false"),
-            ),
-            (
-                json!({"videoFormat": "AV1"}),
-                JoinError::Choice("videoFormat"),
-            ),
-            (
-                json!({"recordingMode": "x"}),
-                JoinError::Choice("recordingMode"),
-            ),
-            (
-                json!({"audioFx": "x".repeat(MAX_FX + 1)}),
-                JoinError::TooLong("audioFx", MAX_FX),
-            ),
+            (json!({"audioOnly": "yes"}), JoinError::Type("audioOnly", "true or false")),
+            (json!({"videoFormat": "AV1"}), JoinError::Choice("videoFormat")),
+            (json!({"recordingMode": "x"}), JoinError::Choice("recordingMode")),
+            (json!({"audioFx": "x".repeat(MAX_FX + 1)}), JoinError::TooLong("audioFx", MAX_FX)),
         ] {
             assert_eq!(join(&options), Err(error));
         }

@@ -125,19 +125,14 @@ impl ServerMessage {
     #[must_use]
     pub fn to_wire(&self) -> String {
         let (kind, payload) = match self {
-            Self::Joined {
-                context,
-                ice_servers,
-            } => (
-                "joined",
-                json!({"context": context, "iceServers": ice_servers}),
-            ),
+            Self::Joined { context, ice_servers } => {
+                ("joined", json!({"context": context, "iceServers": ice_servers}))
+            }
             Self::Offer(description) => ("offer", json!(text(description))),
             Self::Candidate(candidate) => ("candidate", json!(text(candidate))),
-            Self::OtherJoined { user, stream_id } => (
-                "other_joined",
-                json!({"userId": user, "streamId": stream_id}),
-            ),
+            Self::OtherJoined { user, stream_id } => {
+                ("other_joined", json!({"userId": user, "streamId": stream_id}))
+            }
             Self::OtherLeft { user, stream_id } => {
                 ("other_left", json!({"userId": user, "streamId": stream_id}))
             }
@@ -145,14 +140,9 @@ impl ServerMessage {
             Self::Ending => ("ending", Value::Null),
             Self::Files(files) => ("files", json!(files)),
             Self::End => ("end", Value::Null),
-            Self::ControlRefused {
-                name,
-                property,
-                reason,
-            } => (
-                "control_refused",
-                json!({"name": name, "property": property, "reason": reason}),
-            ),
+            Self::ControlRefused { name, property, reason } => {
+                ("control_refused", json!({"name": name, "property": property, "reason": reason}))
+            }
             Self::Error(code) => (code.kind(), Value::Null),
             Self::Failure(sentence) => ("error", json!(sentence)),
         };
@@ -186,10 +176,7 @@ mod tests {
 
     #[test]
     fn the_wire_is_what_clients_read() {
-        let offer = SessionDescription {
-            kind: "offer".into(),
-            sdp: "v=0\r\n".into(),
-        };
+        let offer = SessionDescription { kind: "offer".into(), sdp: "v=0\r\n".into() };
         let candidate = IceCandidate {
             candidate: "candidate:1".into(),
             sdp_mid: None,
@@ -212,29 +199,17 @@ mod tests {
                 json!({"kind": "candidate", "payload": r#"{"candidate":"candidate:1","sdpMLineIndex":0}"#}),
             ),
             (
-                ServerMessage::OtherJoined {
-                    user: user("b"),
-                    stream_id: "s".into(),
-                },
+                ServerMessage::OtherJoined { user: user("b"), stream_id: "s".into() },
                 json!({"kind": "other_joined", "payload": {"userId": "b", "streamId": "s"}}),
             ),
-            (
-                ServerMessage::Start { remaining: 30 },
-                json!({"kind": "start", "payload": 30}),
-            ),
+            (ServerMessage::Start { remaining: 30 }, json!({"kind": "start", "payload": 30})),
             (ServerMessage::Ending, json!({"kind": "ending"})),
             (
                 ServerMessage::Files([(user("a"), vec!["x".to_owned()])].into()),
                 json!({"kind": "files", "payload": {"a": ["x"]}}),
             ),
-            (
-                ServerMessage::Error(ErrorCode::Full),
-                json!({"kind": "error-full"}),
-            ),
-            (
-                ServerMessage::Failure("why".into()),
-                json!({"kind": "error", "payload": "why"}),
-            ),
+            (ServerMessage::Error(ErrorCode::Full), json!({"kind": "error-full"})),
+            (ServerMessage::Failure("why".into()), json!({"kind": "error", "payload": "why"})),
         ] {
             let text: Value = serde_json::from_str(&message.to_wire()).expect("JSON");
             assert_eq!(text, wire);

@@ -55,9 +55,7 @@ impl ObjectSubclass for ServerSignaller {
 impl ObjectImpl for ServerSignaller {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![glib::ParamSpecOverride::for_interface::<Signallable>(
-                "manual-sdp-munging",
-            )]
+            vec![glib::ParamSpecOverride::for_interface::<Signallable>("manual-sdp-munging")]
         });
         PROPERTIES.as_ref()
     }
@@ -92,10 +90,7 @@ impl SignallableImpl for ServerSignaller {
         };
         let mids = sdp.sdp().medias().map(mid).collect();
         self.say(session_id, |session| {
-            let offer = SessionDescription {
-                kind: "offer".to_owned(),
-                sdp: text,
-            };
+            let offer = SessionDescription { kind: "offer".to_owned(), sdp: text };
             let candidates = session.offer(mids).into_iter();
             std::iter::once(ServerMessage::Offer(offer))
                 .chain(candidates.map(ServerMessage::Candidate))
@@ -111,10 +106,7 @@ impl SignallableImpl for ServerSignaller {
         };
         self.say(session_id, |session| {
             let candidate = session.local_candidate(candidate);
-            candidate
-                .map(ServerMessage::Candidate)
-                .into_iter()
-                .collect()
+            candidate.map(ServerMessage::Candidate).into_iter().collect()
         });
     }
 
@@ -137,10 +129,8 @@ impl ServerSignaller {
         let no_offer = None::<WebRTCSessionDescription>;
         let session_id = session_id(connection);
         gst::debug!(CAT, "session {session_id} of {user} begins");
-        self.obj().emit_by_name::<()>(
-            "session-requested",
-            &[&session_id, &user.as_str(), &no_offer],
-        );
+        self.obj()
+            .emit_by_name::<()>("session-requested", &[&session_id, &user.as_str(), &no_offer]);
     }
 
     pub(super) fn close(&self, connection: Connection) {
@@ -152,8 +142,7 @@ impl ServerSignaller {
         if known {
             let session_id = session_id(connection);
             gst::debug!(CAT, "session {session_id} ends");
-            self.obj()
-                .emit_by_name::<bool>("session-ended", &[&session_id]);
+            self.obj().emit_by_name::<bool>("session-ended", &[&session_id]);
         }
     }
 
@@ -183,10 +172,8 @@ impl ServerSignaller {
         let sections = sdp.medias_len() as usize;
         let candidates = self.with_session(connection, |session| session.answer(sections))?;
         let description = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
-        self.obj().emit_by_name::<()>(
-            "session-description",
-            &[&session_id(connection), &description],
-        );
+        self.obj()
+            .emit_by_name::<()>("session-description", &[&session_id(connection), &description]);
         self.emit_candidates(connection, candidates);
         Ok(())
     }

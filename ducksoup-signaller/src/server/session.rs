@@ -104,10 +104,7 @@ impl Session {
             return Err(ReceiveError::NoOffer);
         }
         if sections != self.offered.len() {
-            return Err(ReceiveError::Sections {
-                offered: self.offered.len(),
-                answered: sections,
-            });
+            return Err(ReceiveError::Sections { offered: self.offered.len(), answered: sections });
         }
         self.open = false;
         self.answered = sections;
@@ -150,15 +147,8 @@ impl Session {
             (None, None) => text.is_empty().then_some(0),
         };
         let section = section.ok_or(ReceiveError::UnknownSection)?;
-        let mid = self
-            .offered
-            .get(section as usize)
-            .ok_or(ReceiveError::UnknownSection)?;
-        Ok(Placed {
-            section,
-            mid: mid.clone(),
-            candidate: text.to_owned(),
-        })
+        let mid = self.offered.get(section as usize).ok_or(ReceiveError::UnknownSection)?;
+        Ok(Placed { section, mid: mid.clone(), candidate: text.to_owned() })
     }
 
     /// The candidate with the id of its section, when it came without.
@@ -187,11 +177,7 @@ mod tests {
     }
 
     fn placed(section: u32, mid: &str, text: &str) -> Placed {
-        Placed {
-            section,
-            mid: Some(mid.into()),
-            candidate: text.into(),
-        }
+        Placed { section, mid: Some(mid.into()), candidate: text.into() }
     }
 
     fn mids(names: &[&str]) -> Vec<Option<String>> {
@@ -210,54 +196,20 @@ mod tests {
     fn a_candidate_finds_its_section_by_index_or_else_by_id() {
         for (given, expected) in [
             (candidate(LINE, None, Some(1)), Ok(placed(1, "video", LINE))),
-            (
-                candidate(LINE, Some("video"), None),
-                Ok(placed(1, "video", LINE)),
-            ),
-            (
-                candidate(LINE, Some("video"), Some(0)),
-                Ok(placed(0, "audio", LINE)),
-            ),
-            (
-                candidate("", Some("video"), None),
-                Ok(placed(1, "video", "")),
-            ),
+            (candidate(LINE, Some("video"), None), Ok(placed(1, "video", LINE))),
+            (candidate(LINE, Some("video"), Some(0)), Ok(placed(0, "audio", LINE))),
+            (candidate("", Some("video"), None), Ok(placed(1, "video", ""))),
             (candidate("", None, None), Ok(placed(0, "audio", ""))),
-            (
-                candidate("a=candidate:1", None, Some(0)),
-                Ok(placed(0, "audio", "a=candidate:1")),
-            ),
-            (
-                candidate(LINE, None, None),
-                Err(ReceiveError::UnknownSection),
-            ),
-            (
-                candidate(LINE, Some("x"), None),
-                Err(ReceiveError::UnknownSection),
-            ),
-            (
-                candidate(LINE, None, Some(2)),
-                Err(ReceiveError::UnknownSection),
-            ),
-            (
-                candidate(LINE, Some("audio"), Some(u32::MAX)),
-                Err(ReceiveError::UnknownSection),
-            ),
-            (
-                candidate("rubbish", None, Some(0)),
-                Err(ReceiveError::NotCandidate),
-            ),
-            (
-                candidate("candidate", None, Some(0)),
-                Err(ReceiveError::NotCandidate),
-            ),
+            (candidate("a=candidate:1", None, Some(0)), Ok(placed(0, "audio", "a=candidate:1"))),
+            (candidate(LINE, None, None), Err(ReceiveError::UnknownSection)),
+            (candidate(LINE, Some("x"), None), Err(ReceiveError::UnknownSection)),
+            (candidate(LINE, None, Some(2)), Err(ReceiveError::UnknownSection)),
+            (candidate(LINE, Some("audio"), Some(u32::MAX)), Err(ReceiveError::UnknownSection)),
+            (candidate("rubbish", None, Some(0)), Err(ReceiveError::NotCandidate)),
+            (candidate("candidate", None, Some(0)), Err(ReceiveError::NotCandidate)),
         ] {
             let mut session = connected(&["audio", "video"]);
-            assert_eq!(
-                session.remote_candidate(&given),
-                expected.map(Some),
-                "{given:?}"
-            );
+            assert_eq!(session.remote_candidate(&given), expected.map(Some), "{given:?}");
         }
     }
 
@@ -296,10 +248,7 @@ mod tests {
             session.remote_candidate(&candidate(LINE, Some("a"), None)),
             Ok(Some(placed(0, "a", LINE)))
         );
-        assert_eq!(
-            session.remote_candidate(&candidate(LINE, Some("b"), None)),
-            Ok(None)
-        );
+        assert_eq!(session.remote_candidate(&candidate(LINE, Some("b"), None)), Ok(None));
         assert_eq!(session.answer(2), Ok(vec![placed(1, "b", LINE)]));
     }
 
@@ -315,10 +264,7 @@ mod tests {
         for _ in 0..MAX_WAITING {
             assert_eq!(session.remote_candidate(&line), Ok(None));
         }
-        assert_eq!(
-            session.remote_candidate(&line),
-            Err(ReceiveError::TooManyCandidates)
-        );
+        assert_eq!(session.remote_candidate(&line), Err(ReceiveError::TooManyCandidates));
         assert_eq!(session.answer(1).map(|some| some.len()), Ok(MAX_WAITING));
     }
 
@@ -327,13 +273,7 @@ mod tests {
         let mut session = Session::default();
         assert_eq!(session.answer(1), Err(ReceiveError::NoOffer));
         session.offer(mids(&["a", "b"]));
-        assert_eq!(
-            session.answer(1),
-            Err(ReceiveError::Sections {
-                offered: 2,
-                answered: 1
-            })
-        );
+        assert_eq!(session.answer(1), Err(ReceiveError::Sections { offered: 2, answered: 1 }));
         assert_eq!(session.answer(2), Ok(vec![]), "the offer was still open");
         assert_eq!(session.answer(2), Err(ReceiveError::NoOffer));
     }
@@ -341,27 +281,12 @@ mod tests {
     #[test]
     fn our_candidates_follow_the_offer_and_name_their_section() {
         let mut session = Session::default();
-        assert_eq!(
-            session.local_candidate(candidate(LINE, None, Some(1))),
-            None
-        );
-        assert_eq!(
-            session.offer(mids(&["a", "b"])),
-            vec![candidate(LINE, Some("b"), Some(1))]
-        );
+        assert_eq!(session.local_candidate(candidate(LINE, None, Some(1))), None);
+        assert_eq!(session.offer(mids(&["a", "b"])), vec![candidate(LINE, Some("b"), Some(1))]);
         for (given, expected) in [
-            (
-                candidate(LINE, None, Some(0)),
-                candidate(LINE, Some("a"), Some(0)),
-            ),
-            (
-                candidate(LINE, Some("x"), Some(0)),
-                candidate(LINE, Some("x"), Some(0)),
-            ),
-            (
-                candidate(LINE, None, Some(9)),
-                candidate(LINE, None, Some(9)),
-            ),
+            (candidate(LINE, None, Some(0)), candidate(LINE, Some("a"), Some(0))),
+            (candidate(LINE, Some("x"), Some(0)), candidate(LINE, Some("x"), Some(0))),
+            (candidate(LINE, None, Some(9)), candidate(LINE, None, Some(9))),
         ] {
             assert_eq!(session.local_candidate(given), Some(expected));
         }

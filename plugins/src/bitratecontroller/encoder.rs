@@ -51,13 +51,7 @@ fn unit_in(description: &str) -> Option<Unit> {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(&["kbit", "kbps", "kb/s", "kilobit"]) {
         Some(Unit::Kilobit)
-    } else if has(&[
-        "bit/s",
-        "bits/s",
-        "bps",
-        "bits per second",
-        "bit per second",
-    ]) {
+    } else if has(&["bit/s", "bits/s", "bps", "bits per second", "bit per second"]) {
         Some(Unit::Bit)
     } else {
         None
@@ -102,11 +96,7 @@ impl Encoder {
                 Some((property, unit))
             })?,
         };
-        let encoder = Self {
-            element: element.downgrade(),
-            unit,
-            property,
-        };
+        let encoder = Self { element: element.downgrade(), unit, property };
         // A type that cannot be set is no bitrate.
         encoder.value(0).is_some().then_some(encoder)
     }
@@ -169,14 +159,8 @@ mod tests {
     fn a_description_tells_its_unit() {
         let cases = [
             ("Bitrate in kbit/sec", Some(Unit::Kilobit)),
-            (
-                "The desired bitrate expressed in kbps (0: auto)",
-                Some(Unit::Kilobit),
-            ),
-            (
-                "Target bitrate, in kilobits per second",
-                Some(Unit::Kilobit),
-            ),
+            ("The desired bitrate expressed in kbps (0: auto)", Some(Unit::Kilobit)),
+            ("Target bitrate, in kilobits per second", Some(Unit::Kilobit)),
             ("Target bitrate (in bits/sec)", Some(Unit::Bit)),
             ("Specify an encoding bit-rate (in bps).", Some(Unit::Bit)),
             ("Bitrate (in bits per second)", Some(Unit::Bit)),
@@ -221,9 +205,7 @@ mod tests {
             let encoder = Encoder::of(&element).expect("an encoder");
             assert!(encoder.set(asked));
             let got = element.property_value(property);
-            let got = got
-                .get::<u32>()
-                .or_else(|_| got.get::<i32>().map(|value| value as u32));
+            let got = got.get::<u32>().or_else(|_| got.get::<i32>().map(|value| value as u32));
             assert_eq!(got.expect("a number"), expected, "{factory} {asked}");
         }
     }

@@ -34,10 +34,7 @@ struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            limits: Limits {
-                min: DEFAULT_MIN,
-                max: DEFAULT_MAX,
-            },
+            limits: Limits { min: DEFAULT_MIN, max: DEFAULT_MAX },
             period: DEFAULT_PERIOD.nseconds(),
         }
     }
@@ -171,17 +168,14 @@ impl ElementImpl for BitrateController {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .map(|(name, direction)| {
-                let any = gst::Caps::new_any();
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &any)
-                    .expect("a valid template")
-            })
-            .collect()
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .into_iter()
+                .map(|(name, direction)| {
+                    let any = gst::Caps::new_any();
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &any)
+                        .expect("a valid template")
+                })
+                .collect()
         });
         &TEMPLATES
     }
@@ -210,11 +204,7 @@ impl BaseTransformImpl for BitrateController {
         let mut state = self.lock();
         let settings = state.settings;
         let target = state.policy.target();
-        *state = State {
-            settings,
-            policy: Policy::new(target),
-            ..State::default()
-        };
+        *state = State { settings, policy: Policy::new(target), ..State::default() };
         Ok(())
     }
 
@@ -344,10 +334,7 @@ impl BitrateController {
         };
         gst::debug!(CAT, imp = self, "Target from {previous} to {target} bit/s");
         self.apply();
-        self.post(
-            "bitratecontroller-target",
-            &[("target", target), ("previous", previous)],
-        );
+        self.post("bitratecontroller-target", &[("target", target), ("previous", previous)]);
         self.obj().notify("bitrate");
     }
 
@@ -377,9 +364,7 @@ impl BitrateController {
         for (field, value) in fields {
             structure = structure.field(*field, *value);
         }
-        let message = gst::message::Element::builder(structure.build())
-            .src(&*self.obj())
-            .build();
+        let message = gst::message::Element::builder(structure.build()).src(&*self.obj()).build();
         // It fails where nobody listens.
         let _ = self.obj().post_message(message);
     }

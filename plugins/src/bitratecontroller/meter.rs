@@ -28,11 +28,7 @@ impl Meter {
     }
 
     fn forget_before(&mut self, now: u64) {
-        while self
-            .passed
-            .front()
-            .is_some_and(|(time, _)| now.saturating_sub(*time) >= WINDOW)
-        {
+        while self.passed.front().is_some_and(|(time, _)| now.saturating_sub(*time) >= WINDOW) {
             self.passed.pop_front();
         }
     }

@@ -66,11 +66,7 @@ pub(super) struct Policy {
 impl Policy {
     /// Nobody has said anything yet.
     pub(super) fn new(target: u32) -> Self {
-        Self {
-            target,
-            estimates: VecDeque::new(),
-            changed: None,
-        }
+        Self { target, estimates: VecDeque::new(), changed: None }
     }
 
     /// What the encoder is to be told.
@@ -99,9 +95,7 @@ impl Policy {
 
     /// What changes at `now`.
     pub(super) fn poll(&mut self, limits: Limits, period: u64, now: u64) -> Option<Change> {
-        let too_soon = self
-            .changed
-            .is_some_and(|changed| now.saturating_sub(changed) < period);
+        let too_soon = self.changed.is_some_and(|changed| now.saturating_sub(changed) < period);
         if too_soon {
             return None;
         }
@@ -118,10 +112,7 @@ impl Policy {
     fn smallest(&mut self, now: u64) -> Option<u32> {
         // They rise from the front to the back, so the first that is young enough is the smallest.
         while self.estimates.len() > 1
-            && self
-                .estimates
-                .front()
-                .is_some_and(|(time, _)| now.saturating_sub(*time) >= RECENT)
+            && self.estimates.front().is_some_and(|(time, _)| now.saturating_sub(*time) >= RECENT)
         {
             self.estimates.pop_front();
         }
@@ -151,10 +142,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
     const PERIOD: u64 = 250 * MS;
-    const LIMITS: Limits = Limits {
-        min: 150_000,
-        max: 1_800_000,
-    };
+    const LIMITS: Limits = Limits { min: 150_000, max: 1_800_000 };
 
     fn after(target: u32, estimate: u32) -> u32 {
         let mut policy = Policy::new(target);
@@ -214,13 +202,7 @@ mod tests {
         let mut policy = Policy::new(800_000);
         policy.hear(600_000, 0);
         let change = policy.poll(LIMITS, PERIOD, 0);
-        assert_eq!(
-            change,
-            Some(Change {
-                target: 600_000,
-                previous: 800_000
-            })
-        );
+        assert_eq!(change, Some(Change { target: 600_000, previous: 800_000 }));
         policy.hear(400_000, 10 * MS);
         assert_eq!(policy.poll(LIMITS, PERIOD, 249 * MS), None);
         let change = policy.poll(LIMITS, PERIOD, 250 * MS);

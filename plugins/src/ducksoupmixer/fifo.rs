@@ -162,9 +162,7 @@ impl<T> Fifo<T> {
             Kind::Audio => 1,
             Kind::Video => {
                 let mut later = self.entries.iter().skip(1);
-                later
-                    .position(|entry| entry.keyframe)
-                    .map_or(self.entries.len(), |index| index + 1)
+                later.position(|entry| entry.keyframe).map_or(self.entries.len(), |index| index + 1)
             }
         };
         self.entries.drain(..surplus);
@@ -197,12 +195,7 @@ mod tests {
     const B: StreamId = StreamId { sink: 2, ssrc: 1 };
 
     fn offer(stream: StreamId, keyframe: bool) -> Offer {
-        Offer {
-            stream,
-            keyframe,
-            ready: true,
-            busy: false,
-        }
+        Offer { stream, keyframe, ready: true, busy: false }
     }
 
     fn delta() -> Offer {
@@ -272,10 +265,7 @@ mod tests {
         for item in 0..VIDEO_LIMIT {
             video(&mut fifo, offer(A, item == 0), item);
         }
-        let hangs = Offer {
-            busy: true,
-            ..delta()
-        };
+        let hangs = Offer { busy: true, ..delta() };
         for item in 0..3 {
             assert_eq!(video(&mut fifo, hangs, item), Outcome::Dropped(None));
         }
@@ -298,22 +288,12 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_a_receiver_that_takes_nothing() {
-        let held = Offer {
-            ready: false,
-            ..key()
-        };
+        let held = Offer { ready: false, ..key() };
         let mut fifo = Fifo::new();
         assert_eq!(video(&mut fifo, held, 0), Outcome::Dropped(None));
         let newcomer = Outcome::Dropped(Some(Urgency::Newcomer));
         assert_eq!(video(&mut fifo, delta(), 1), newcomer);
-        let outcome = fifo.offer(
-            Kind::Audio,
-            Offer {
-                ready: false,
-                ..key()
-            },
-            2,
-        );
+        let outcome = fifo.offer(Kind::Audio, Offer { ready: false, ..key() }, 2);
         assert_eq!(outcome, Outcome::Dropped(None));
         assert_eq!((fifo.len(), fifo.drops), (0, 2));
     }

@@ -106,11 +106,7 @@ impl ExtensionIds {
         }
         let mut at = start + 4;
         while at < header.len() {
-            let id = if one_byte {
-                header[at] >> 4
-            } else {
-                header[at]
-            };
+            let id = if one_byte { header[at] >> 4 } else { header[at] };
             if id == 0 {
                 at += 1;
                 continue;
@@ -161,12 +157,7 @@ mod tests {
 
     #[test]
     fn a_plain_header_is_read() {
-        let expected = Header {
-            sequence: 7,
-            timestamp: 9,
-            ssrc: 5,
-            length: 12,
-        };
+        let expected = Header { sequence: 7, timestamp: 9, ssrc: 5, length: 12 };
         assert_eq!(parse(&PLAIN), Some(expected));
     }
 
@@ -192,32 +183,15 @@ mod tests {
     #[test]
     fn writing_keeps_the_marker_and_everything_else() {
         let mut packet = PLAIN;
-        let new = Rewritten {
-            sequence: 1,
-            timestamp: 2,
-            ssrc: 3,
-            payload_type: Some(111),
-        };
+        let new = Rewritten { sequence: 1, timestamp: 2, ssrc: 3, payload_type: Some(111) };
         write(&mut packet, new);
-        assert_eq!(
-            packet,
-            [0x80, 0x80 | 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xaa]
-        );
-        write(
-            &mut packet,
-            Rewritten {
-                payload_type: None,
-                ..new
-            },
-        );
+        assert_eq!(packet, [0x80, 0x80 | 111, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xaa]);
+        write(&mut packet, Rewritten { payload_type: None, ..new });
         assert_eq!(packet[1], 0x80 | 111);
     }
 
     fn ids(pairs: &[(u8, &str)]) -> Vec<(u8, String)> {
-        pairs
-            .iter()
-            .map(|(id, uri)| (*id, (*uri).to_owned()))
-            .collect()
+        pairs.iter().map(|(id, uri)| (*id, (*uri).to_owned())).collect()
     }
 
     #[test]

@@ -36,9 +36,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            audio_bitrate: DEFAULT_AUDIO_BITRATE,
-        }
+        Self { audio_bitrate: DEFAULT_AUDIO_BITRATE }
     }
 }
 
@@ -140,11 +138,7 @@ impl ElementImpl for Mixer {
                 .expect("the template is valid")
             };
             vec![
-                template(
-                    "sink_%u",
-                    gst::PadDirection::Sink,
-                    MixerSinkPad::static_type(),
-                ),
+                template("sink_%u", gst::PadDirection::Sink, MixerSinkPad::static_type()),
                 template("src_%u", gst::PadDirection::Src, MixerSrcPad::static_type()),
             ]
         });
@@ -378,25 +372,16 @@ impl Mixer {
             state.counts.keyframe_requests += 1;
             state.counts.keyframe_requests
         };
-        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .count(count)
-            .build();
+        let event =
+            gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).count(count).build();
         let taken = sink.push_event(event);
-        gst::debug!(
-            CAT,
-            obj = sink,
-            "asked for keyframe {count}, taken: {taken}"
-        );
+        gst::debug!(CAT, obj = sink, "asked for keyframe {count}, taken: {taken}");
     }
 
     /// The throttles' time, in ns: the pipeline's clock, so that tests can turn it.
     pub(super) fn now(&self) -> u64 {
         let clock = self.obj().clock();
-        clock
-            .unwrap_or_else(gst::SystemClock::obtain)
-            .time()
-            .nseconds()
+        clock.unwrap_or_else(gst::SystemClock::obtain).time().nseconds()
     }
 
     pub(super) fn end_if_all_ended(&self) {

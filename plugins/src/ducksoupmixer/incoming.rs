@@ -32,16 +32,11 @@ impl Mixer {
             let waiting = state.throttle.is_waiting();
             (state.targets.clone(), time, keyframe, waiting)
         };
-        let stream = StreamId {
-            sink,
-            ssrc: header.ssrc,
-        };
+        let stream = StreamId { sink, ssrc: header.ssrc };
         let packet = Packet::new(buffer, header, time);
         let wishes = targets.iter().filter_map(|target| {
             let ready = target.pad.imp().takes_packets();
-            target
-                .receiver
-                .offer(target.lane, ready, stream, keyframe, &packet)
+            target.receiver.offer(target.lane, ready, stream, keyframe, &packet)
         });
         for urgency in wishes.collect::<Vec<_>>() {
             self.ask(pad, urgency);
@@ -120,9 +115,8 @@ impl Mixer {
 
 impl State {
     fn set_caps(&mut self, caps: gst::Caps) {
-        let name = caps
-            .structure(0)
-            .and_then(|structure| structure.get::<String>("encoding-name").ok());
+        let name =
+            caps.structure(0).and_then(|structure| structure.get::<String>("encoding-name").ok());
         self.codec = Codec::from_encoding_name(name.as_deref().unwrap_or_default());
         self.caps = Some(caps);
     }

@@ -126,11 +126,7 @@ mod tests {
             (&[0x68, 0], false, "single PPS"),
             (&[0x41, 0], false, "single delta"),
             (&[0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 1], true, "STAP-A SPS"),
-            (
-                &[0x78, 0, 2, 0x09, 1, 0, 2, 0x65, 1],
-                true,
-                "STAP-A AUD IDR",
-            ),
+            (&[0x78, 0, 2, 0x09, 1, 0, 2, 0x65, 1], true, "STAP-A AUD IDR"),
             (&[0x78, 0, 2, 0x09, 1, 0, 2, 0x41, 1], false, "STAP-A delta"),
             (&[0x78, 0, 9, 0x09], false, "STAP-A cut short"),
             (&[0x7c, 0x85], true, "FU-A first of IDR"),

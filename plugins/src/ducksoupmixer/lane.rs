@@ -12,12 +12,7 @@ use gst::{glib, prelude::*};
 use std::time::Instant;
 
 /// Fields by which payloaders tell the offsets of their own stream: wrong after rewriting.
-const STREAM_FIELDS: [&str; 4] = [
-    "timestamp-offset",
-    "seqnum-offset",
-    "clock-base",
-    "seqnum-base",
-];
+const STREAM_FIELDS: [&str; 4] = ["timestamp-offset", "seqnum-offset", "clock-base", "seqnum-base"];
 
 /// Ticks a second when no caps say it: those of every video format (RFC 3551, 5).
 const DEFAULT_CLOCK_RATE: u32 = 90_000;
@@ -116,10 +111,7 @@ pub(super) struct Lane {
 impl Lane {
     /// `stream` is the id of its output for `stream-start`.
     pub(super) fn new(id: u32, pad: MixerSrcPad, stream: String) -> Self {
-        let start = Place {
-            sequence: glib::random_int() as u16,
-            timestamp: glib::random_int(),
-        };
+        let start = Place { sequence: glib::random_int() as u16, timestamp: glib::random_int() };
         Self {
             id,
             pad,
@@ -195,10 +187,7 @@ impl Lane {
         let form = self.make_form();
         // A source that went away leaves its form: the receiver will get the next one in it.
         let Some(form) = form else { return };
-        let renewed = self
-            .form
-            .as_ref()
-            .is_some_and(|before| before.caps != form.caps);
+        let renewed = self.form.as_ref().is_some_and(|before| before.caps != form.caps);
         self.form = Some(form);
         if renewed {
             self.phase = match self.phase {
@@ -260,10 +249,7 @@ impl Lane {
 
     /// The pad was activated or deactivated: what was sent before is forgotten there.
     pub(super) fn close(&mut self) {
-        if !matches!(
-            self.phase,
-            Phase::Unlinked | Phase::Announcing(Next::Unlink)
-        ) {
+        if !matches!(self.phase, Phase::Unlinked | Phase::Announcing(Next::Unlink)) {
             self.linked();
         }
     }
@@ -315,10 +301,7 @@ impl Lane {
             Phase::Unlinked | Phase::Announcing(_) | Phase::Open | Phase::Ended => return None,
         };
         self.phase = Phase::Announcing(Next::Open);
-        Some(Announcement {
-            pad: self.pad.clone(),
-            events,
-        })
+        Some(Announcement { pad: self.pad.clone(), events })
     }
 
     pub(super) fn announced(&mut self) {
@@ -343,16 +326,11 @@ impl Lane {
         }
         events.push(gst::event::Eos::new());
         self.phase = Phase::Ended;
-        Some(Announcement {
-            pad: self.pad.clone(),
-            events,
-        })
+        Some(Announcement { pad: self.pad.clone(), events })
     }
 
     fn stream_start(&self, group: gst::GroupId) -> gst::Event {
-        gst::event::StreamStart::builder(&self.stream)
-            .group_id(group)
-            .build()
+        gst::event::StreamStart::builder(&self.stream).group_id(group).build()
     }
 
     /// Takes a packet of the current source or drops it.
@@ -364,9 +342,8 @@ impl Lane {
         ticket: u64,
     ) -> Outcome {
         let current = self.source.as_ref();
-        let Some(kind) = current
-            .filter(|source| source.sink == stream.sink)
-            .map(|source| source.kind)
+        let Some(kind) =
+            current.filter(|source| source.sink == stream.sink).map(|source| source.kind)
         else {
             return Outcome::Dropped(None);
         };
@@ -374,17 +351,8 @@ impl Lane {
         if self.phase == Phase::Ended {
             self.phase = Phase::Closed;
         }
-        let offer = Offer {
-            stream,
-            keyframe,
-            ready: self.ready,
-            busy: self.is_busy(),
-        };
-        let ticketed = Ticketed {
-            ticket,
-            stream,
-            packet: packet.clone(),
-        };
+        let offer = Offer { stream, keyframe, ready: self.ready, busy: self.is_busy() };
+        let ticketed = Ticketed { ticket, stream, packet: packet.clone() };
         let outcome = self.fifo.offer(kind, offer, ticketed);
         if matches!(outcome, Outcome::Dropped(Some(_))) {
             self.counts.keyframe_requests += 1;
@@ -403,14 +371,11 @@ impl Lane {
         let entry = self.fifo.pop()?;
         let form = self.form.as_ref()?;
         let Ticketed { stream, packet, .. } = entry.item;
-        let place = Place {
-            sequence: packet.header().sequence,
-            timestamp: packet.header().timestamp,
-        };
+        let place =
+            Place { sequence: packet.header().sequence, timestamp: packet.header().timestamp };
         let time = packet.time().map(gst::ClockTime::nseconds);
         let place =
-            self.rewriter
-                .rewrite(stream, place, entry.after_drop, time, form.clock_rate)?;
+            self.rewriter.rewrite(stream, place, entry.after_drop, time, form.clock_rate)?;
         let new = Rewritten {
             sequence: place.sequence,
             timestamp: place.timestamp,
@@ -472,13 +437,7 @@ fn extmap(structure: &gst::StructureRef) -> Vec<(u8, String)> {
         let id = name.strip_prefix("extmap-")?.parse().ok()?;
         let uri = match value.get::<String>() {
             Ok(uri) => uri,
-            Err(_) => value
-                .get::<gst::ArrayRef>()
-                .ok()?
-                .as_slice()
-                .get(1)?
-                .get::<String>()
-                .ok()?,
+            Err(_) => value.get::<gst::ArrayRef>().ok()?.as_slice().get(1)?.get::<String>().ok()?,
         };
         Some((id, uri))
     });

@@ -92,12 +92,7 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     MediaKind::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     MixerSinkPad::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     MixerSrcPad::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
-    gst::Element::register(
-        Some(plugin),
-        "ducksoupmixer",
-        gst::Rank::NONE,
-        Mixer::static_type(),
-    )
+    gst::Element::register(Some(plugin), "ducksoupmixer", gst::Rank::NONE, Mixer::static_type())
 }
 
 /// No panic leaves a lock's data half-written here, so poison is ignored.

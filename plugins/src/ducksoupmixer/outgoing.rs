@@ -44,10 +44,7 @@ impl Mixer {
                 true
             }
             gst::QueryViewMut::Caps(query) => {
-                let caps = pad
-                    .imp()
-                    .promised()
-                    .unwrap_or_else(|| pad.pad_template_caps());
+                let caps = pad.imp().promised().unwrap_or_else(|| pad.pad_template_caps());
                 let filter = query.filter().map(|filter| filter.to_owned());
                 query.set_result(&filter.map_or_else(
                     || caps.clone(),

@@ -32,11 +32,7 @@ impl Beginning {
         let size = buffer.size().min(bytes.len());
         buffer.copy_to_slice(0, &mut bytes[..size]).ok()?;
         let header = header::parse(&bytes[..size])?;
-        Some(Self {
-            bytes,
-            size,
-            header,
-        })
+        Some(Self { bytes, size, header })
     }
 
     pub(super) fn header(&self) -> Header {
@@ -51,11 +47,7 @@ impl Beginning {
 
 impl Packet {
     pub(super) fn new(buffer: gst::Buffer, header: Header, time: Option<gst::ClockTime>) -> Self {
-        Self {
-            buffer,
-            header,
-            time,
-        }
+        Self { buffer, header, time }
     }
 
     pub(super) fn header(&self) -> Header {
@@ -86,8 +78,7 @@ impl Packet {
         self.buffer.copy_into(out, about, ..)?;
         if self.header.length < self.buffer.size() {
             let payload = self.header.length..;
-            self.buffer
-                .copy_into(out, gst::BufferCopyFlags::MEMORY, payload)?;
+            self.buffer.copy_into(out, gst::BufferCopyFlags::MEMORY, payload)?;
         }
         out.set_pts(self.time);
         out.set_duration(self.buffer.duration());

@@ -2,7 +2,7 @@
 
 //! The two kinds of pads: their properties, and what the mixer keeps with them.
 
-use gst::glib;
+use gst::{glib, prelude::*};
 
 glib::wrapper! {
     /// A sink pad: one stream of one participant.
@@ -240,7 +240,7 @@ pub(super) mod src {
             let pad = self.obj();
             pad.is_active()
                 && !pad.is_blocked()
-                && pad.peer().is_some_and(|peer| !peer.is_blocked())
+                && pad.peer().is_some_and(|peer| !super::is_blocked(&peer))
         }
 
         pub(in crate::ducksoupmixer) fn receiver(&self) -> String {
@@ -261,6 +261,12 @@ pub(super) mod src {
             super::kind_of(settings.kind, settings.caps.as_ref())
         }
     }
+}
+
+/// Whether a pad, or one that it stands for on the edge of a bin, is blocked.
+fn is_blocked(pad: &gst::Pad) -> bool {
+    let target = || pad.downcast_ref::<gst::GhostPad>()?.target();
+    pad.is_blocked() || target().is_some_and(|target| is_blocked(&target))
 }
 
 fn kind_of(kind: super::MediaKind, caps: Option<&gst::Caps>) -> Option<super::routing::Kind> {

@@ -61,12 +61,7 @@ enum Service {
 
 enum Work {
     Tell(Announcement),
-    Send {
-        pad: MixerSrcPad,
-        packet: Packet,
-        new: Rewritten,
-        extensions: Option<ExtensionIds>,
-    },
+    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<ExtensionIds> },
 }
 
 impl Receiver {
@@ -121,11 +116,7 @@ impl Receiver {
         if shared.service == Service::Stopped && !shared.lanes.is_empty() {
             let epoch = shared.next_epoch;
             shared.next_epoch += 1;
-            shared.service = Service::Running {
-                epoch,
-                workers: 0,
-                pushing: 0,
-            };
+            shared.service = Service::Running { epoch, workers: 0, pushing: 0 };
             self.spawn(&mut shared);
         }
     }
@@ -246,12 +237,9 @@ impl Receiver {
                     announcement.push();
                     self.finish(epoch, id, Lane::announced);
                 }
-                Work::Send {
-                    pad,
-                    packet,
-                    new,
-                    extensions,
-                } => self.send(epoch, id, &pad, &packet, new, extensions.as_ref()),
+                Work::Send { pad, packet, new, extensions } => {
+                    self.send(epoch, id, &pad, &packet, new, extensions.as_ref())
+                }
             }
         }
         lock(&self.shared).threads -= 1;
@@ -294,9 +282,7 @@ impl Receiver {
             if let Some(work) = shared.claim(self.group) {
                 return Some(work);
             }
-            if let Service::Running {
-                workers, pushing, ..
-            } = &mut shared.service
+            if let Service::Running { workers, pushing, .. } = &mut shared.service
                 && *workers - *pushing > 1
             {
                 *workers -= 1;
@@ -314,10 +300,8 @@ impl Receiver {
         }
         let waited = self.wake.wait_timeout(shared, HELD_UP_POLL);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
-        let looked: Vec<_> = held_up
-            .into_iter()
-            .map(|(id, pad)| (id, pad.imp().takes_packets()))
-            .collect();
+        let looked: Vec<_> =
+            held_up.into_iter().map(|(id, pad)| (id, pad.imp().takes_packets())).collect();
         let mut shared = lock(&self.shared);
         for (id, ready) in looked {
             if let Some(lane) = shared.lane(id) {
@@ -360,9 +344,7 @@ impl Shared {
     fn free(&self) -> Option<usize> {
         match self.service {
             Service::Stopped => None,
-            Service::Running {
-                workers, pushing, ..
-            } => Some(workers - pushing),
+            Service::Running { workers, pushing, .. } => Some(workers - pushing),
         }
     }
 
@@ -401,12 +383,7 @@ impl Shared {
             let Some((_, lane)) = next else { break };
             if let Some((packet, new, extensions)) = lane.take() {
                 let pad = lane.pad().clone();
-                let work = Work::Send {
-                    pad,
-                    packet,
-                    new,
-                    extensions,
-                };
+                let work = Work::Send { pad, packet, new, extensions };
                 return Some((lane.id(), work));
             }
         }

@@ -75,9 +75,7 @@ enum Step {
 impl Rewriter {
     /// The first packet gets `start`.
     pub(super) fn new(start: Place) -> Self {
-        Self {
-            phase: Phase::Fresh(start),
-        }
+        Self { phase: Phase::Fresh(start) }
     }
 
     /// The place of one packet at the output, `None` when it comes too late to have one.
@@ -174,10 +172,7 @@ impl Following {
         let ticks = u128::from(passed) * u128::from(clock_rate) / NANOSECONDS;
         // An RTP timestamp wraps: only the lower 32 bits count. A whole turn is half a day of video.
         let ticks = u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(1);
-        let last = Place {
-            sequence: self.highest,
-            timestamp: self.newest,
-        };
+        let last = Place { sequence: self.highest, timestamp: self.newest };
         let last = self.shift(last);
         Place {
             sequence: last.sequence.wrapping_add(1),
@@ -202,10 +197,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn at(sequence: u16, timestamp: u32) -> Place {
-        Place {
-            sequence,
-            timestamp,
-        }
+        Place { sequence, timestamp }
     }
 
     fn rewriter() -> Rewriter {
@@ -321,13 +313,7 @@ mod tests {
     }
 
     fn moves() -> impl Strategy<Value = Vec<Move>> {
-        let one = (
-            0..3_u32,
-            0..40_u16,
-            0..20_000_u32,
-            0..400_u64,
-            any::<bool>(),
-        );
+        let one = (0..3_u32, 0..40_u16, 0..20_000_u32, 0..400_u64, any::<bool>());
         let one = one.prop_map(|(sink, lost, ticks, late, after_drop)| Move {
             sink,
             lost,

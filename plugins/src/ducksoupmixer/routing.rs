@@ -51,11 +51,7 @@ pub(super) struct Wanted {
 /// The number of the sink pad for each source pad that gets one.
 pub(super) fn route(streams: &[Stream], wanted: &[Wanted]) -> BTreeMap<u32, u32> {
     let newest = newest(streams);
-    let mut router = Router {
-        streams: &newest,
-        claims: Vec::new(),
-        edges: BTreeMap::new(),
-    };
+    let mut router = Router { streams: &newest, claims: Vec::new(), edges: BTreeMap::new() };
     // Named sources first, then what default routes have, then what is left for the others.
     for want in wanted {
         if let Some(source) = &want.source {
@@ -114,9 +110,7 @@ fn is_promised(want: &Wanted, stream: &Stream) -> bool {
 
 fn is_default(streams: &[&Stream], want: &Wanted, stream: &Stream) -> bool {
     stream.participant != want.receiver
-        || streams
-            .iter()
-            .all(|other| other.participant == want.receiver)
+        || streams.iter().all(|other| other.participant == want.receiver)
 }
 
 /// The newest stream of each participant and kind, in the order in which those first came.
@@ -141,12 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn stream(sink: u32, participant: &str, kind: Kind) -> Stream {
-        Stream {
-            sink,
-            participant: participant.to_owned(),
-            kind,
-            encoding: None,
-        }
+        Stream { sink, participant: participant.to_owned(), kind, encoding: None }
     }
 
     fn audio(sink: u32, participant: &str) -> Stream {
@@ -175,10 +164,7 @@ mod tests {
             .iter()
             .map(|(src, receiver)| wanted(*src, receiver, None))
             .collect();
-        assert_eq!(
-            edges(&streams, &all),
-            [(10, 2), (11, 3), (20, 1), (21, 3), (30, 1)]
-        );
+        assert_eq!(edges(&streams, &all), [(10, 2), (11, 3), (20, 1), (21, 3), (30, 1)]);
     }
 
     #[test]
@@ -241,12 +227,8 @@ mod tests {
         let mut video = wanted(10, "a", Some("b"));
         video.kind = Some(Kind::Video);
         assert_eq!(edges(&streams, &[video]), [(10, 2)]);
-        let either: Vec<_> = [10, 11]
-            .map(|src| Wanted {
-                kind: None,
-                ..wanted(src, "a", None)
-            })
-            .into();
+        let either: Vec<_> =
+            [10, 11].map(|src| Wanted { kind: None, ..wanted(src, "a", None) }).into();
         assert_eq!(edges(&streams, &either), [(10, 1), (11, 2)]);
     }
 

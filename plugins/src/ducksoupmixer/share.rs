@@ -32,9 +32,7 @@ pub(super) fn shares(
         let count = |kind| own().filter(|route| route.kind == kind).count();
         let audios = u32::try_from(count(Kind::Audio)).unwrap_or(u32::MAX);
         let videos = u32::try_from(count(Kind::Video)).unwrap_or(u32::MAX);
-        let audio = estimate
-            .checked_div(audios)
-            .map_or(0, |equal| equal.min(audio_bitrate));
+        let audio = estimate.checked_div(audios).map_or(0, |equal| equal.min(audio_bitrate));
         let rest = estimate.saturating_sub(audio.saturating_mul(audios));
         let video = rest.checked_div(videos).unwrap_or(0);
         for route in own() {
@@ -57,11 +55,7 @@ mod tests {
     const AUDIO: u32 = 64_000;
 
     fn route(receiver: &str, sink: u32, kind: Kind) -> Share {
-        Share {
-            receiver: receiver.to_owned(),
-            sink,
-            kind,
-        }
+        Share { receiver: receiver.to_owned(), sink, kind }
     }
 
     fn told(estimates: &[(&str, u32)], routes: &[Share]) -> Vec<(u32, u32)> {
@@ -88,19 +82,10 @@ mod tests {
 
     #[test]
     fn the_weakest_receiver_decides() {
-        let routes = [
-            route("a", 3, Kind::Video),
-            route("b", 3, Kind::Video),
-            route("b", 4, Kind::Video),
-        ];
-        assert_eq!(
-            told(&[("a", 800_000), ("b", 600_000)], &routes),
-            [(3, 300_000), (4, 300_000)]
-        );
-        assert_eq!(
-            told(&[("a", 200_000), ("b", 600_000)], &routes),
-            [(3, 200_000), (4, 300_000)]
-        );
+        let routes =
+            [route("a", 3, Kind::Video), route("b", 3, Kind::Video), route("b", 4, Kind::Video)];
+        assert_eq!(told(&[("a", 800_000), ("b", 600_000)], &routes), [(3, 300_000), (4, 300_000)]);
+        assert_eq!(told(&[("a", 200_000), ("b", 600_000)], &routes), [(3, 200_000), (4, 300_000)]);
     }
 
     #[test]
@@ -112,14 +97,8 @@ mod tests {
 
     #[test]
     fn an_estimate_below_the_audio_leaves_nothing_for_video() {
-        let routes = [
-            route("a", 1, Kind::Audio),
-            route("a", 2, Kind::Audio),
-            route("a", 3, Kind::Video),
-        ];
-        assert_eq!(
-            told(&[("a", 50_000)], &routes),
-            [(1, 25_000), (2, 25_000), (3, 0)]
-        );
+        let routes =
+            [route("a", 1, Kind::Audio), route("a", 2, Kind::Audio), route("a", 3, Kind::Video)];
+        assert_eq!(told(&[("a", 50_000)], &routes), [(1, 25_000), (2, 25_000), (3, 0)]);
     }
 }

@@ -83,11 +83,7 @@ impl Switchboard {
         if self.running {
             receiver.start();
         }
-        let route = Route {
-            pad: pad.clone(),
-            receiver,
-            current: None,
-        };
+        let route = Route { pad: pad.clone(), receiver, current: None };
         self.routes.insert(id, route);
     }
 
@@ -121,10 +117,7 @@ impl Switchboard {
     }
 
     fn receiver(&mut self, name: &str) -> Arc<Receiver> {
-        let receiver = self
-            .receivers
-            .entry(name.to_owned())
-            .or_insert_with(|| Receiver::new(name));
+        let receiver = self.receivers.entry(name.to_owned()).or_insert_with(|| Receiver::new(name));
         Arc::clone(receiver)
     }
 
@@ -156,9 +149,7 @@ impl Switchboard {
     /// All source pads and their receivers.
     pub(super) fn routes(&self) -> Vec<(u32, Arc<Receiver>)> {
         let routes = self.routes.iter();
-        routes
-            .map(|(id, route)| (*id, Arc::clone(&route.receiver)))
-            .collect()
+        routes.map(|(id, route)| (*id, Arc::clone(&route.receiver))).collect()
     }
 
     /// There are sources, and all have ended.
@@ -185,10 +176,7 @@ impl Switchboard {
         let before = std::mem::replace(&mut self.edges, edges);
         self.connect_routes();
         self.connect_sinks();
-        Errands {
-            newcomers: self.newcomers(&before),
-            shares: self.shares(audio_bitrate),
-        }
+        Errands { newcomers: self.newcomers(&before), shares: self.shares(audio_bitrate) }
     }
 
     fn streams(&self) -> Vec<Stream> {
@@ -223,11 +211,8 @@ impl Switchboard {
         for (id, route) in &mut self.routes {
             let source = self.edges.get(id).and_then(|sink| {
                 let imp = self.sinks.get(sink)?.imp();
-                let source = Source {
-                    sink: *sink,
-                    kind: imp.kind()?,
-                    caps: lock(&imp.state).caps.clone(),
-                };
+                let source =
+                    Source { sink: *sink, kind: imp.kind()?, caps: lock(&imp.state).caps.clone() };
                 route.current = Some((imp.participant(), source.kind));
                 Some(source)
             });
@@ -245,19 +230,12 @@ impl Switchboard {
 
     fn target(&self, src: u32) -> Option<Target> {
         let route = self.routes.get(&src)?;
-        Some(Target {
-            receiver: Arc::clone(&route.receiver),
-            lane: src,
-            pad: route.pad.clone(),
-        })
+        Some(Target { receiver: Arc::clone(&route.receiver), lane: src, pad: route.pad.clone() })
     }
 
     /// The video routes that are new, and their sources.
     fn newcomers(&self, before: &BTreeMap<u32, u32>) -> Vec<(Target, MixerSinkPad)> {
-        let new = self
-            .edges
-            .iter()
-            .filter(|(src, sink)| before.get(src) != Some(sink));
+        let new = self.edges.iter().filter(|(src, sink)| before.get(src) != Some(sink));
         let new = new.filter_map(|(src, sink)| {
             let pad = self.sinks.get(sink)?;
             let target = self.target(*src)?;
@@ -271,10 +249,7 @@ impl Switchboard {
         if let Some(receiver) = self.receiver_of(route) {
             self.estimates.insert(receiver.name().to_owned(), bitrate);
         }
-        Errands {
-            newcomers: Vec::new(),
-            shares: self.shares(audio_bitrate),
-        }
+        Errands { newcomers: Vec::new(), shares: self.shares(audio_bitrate) }
     }
 
     fn shares(&self, audio_bitrate: u32) -> Vec<(MixerSinkPad, u32)> {

@@ -80,17 +80,11 @@ impl Throttle {
 
     /// Whether a request is remembered, so that asking the time of each packet can be spared.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(
-            self.state,
-            State::Asked { again: true, .. } | State::Answered { again: true, .. }
-        )
+        matches!(self.state, State::Asked { again: true, .. } | State::Answered { again: true, .. })
     }
 
     fn asked(&mut self, now: u64) {
-        self.state = State::Asked {
-            at: now,
-            again: false,
-        };
+        self.state = State::Asked { at: now, again: false };
     }
 }
 
@@ -113,9 +107,7 @@ mod tests {
     #[test]
     fn a_storm_is_one_request_and_one_more_at_the_end_of_the_window() {
         let mut throttle = Throttle::default();
-        let sent = (0..100)
-            .filter(|ms| throttle.request(Repair, ms * MS))
-            .count();
+        let sent = (0..100).filter(|ms| throttle.request(Repair, ms * MS)).count();
         assert_eq!(sent, 1);
         assert!(throttle.is_waiting());
         assert!(!throttle.poll(499 * MS));

@@ -15,18 +15,9 @@ pub(super) const PIECE: u64 = 500_000_000;
 /// How a track is encoded, with what its header needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Codec {
-    Opus {
-        channels: u8,
-    },
-    H264 {
-        width: u32,
-        height: u32,
-        configuration: Vec<u8>,
-    },
-    Vp8 {
-        width: u32,
-        height: u32,
-    },
+    Opus { channels: u8 },
+    H264 { width: u32, height: u32, configuration: Vec<u8> },
+    Vp8 { width: u32, height: u32 },
 }
 
 impl Codec {
@@ -99,9 +90,6 @@ pub(super) fn for_tracks(tracks: &[Codec]) -> (Extension, Box<dyn Container>) {
             Codec::Opus { channels } => Some(*channels),
             _ => None,
         });
-        (
-            Extension::Ogg,
-            Box::new(super::ogg::Ogg::new(channels.unwrap_or(2))),
-        )
+        (Extension::Ogg, Box::new(super::ogg::Ogg::new(channels.unwrap_or(2))))
     }
 }

@@ -54,10 +54,7 @@ impl std::fmt::Display for FileError {
             FileError::Create(_, error) => write!(f, "the file {path} cannot be made: {error}"),
             FileError::Write(_, error) => write!(f, "the file {path} cannot be written: {error}"),
             FileError::Kind(pad) => {
-                write!(
-                    f,
-                    "{pad} changed to a stream of another kind, which is not recorded"
-                )
+                write!(f, "{pad} changed to a stream of another kind, which is not recorded")
             }
         }
     }
@@ -114,14 +111,7 @@ impl File {
             .open(&path)
             .map_err(|error| FileError::Create(path.clone(), error))?;
         let start = container.start();
-        let mut file = Self {
-            path,
-            handle,
-            container,
-            tracks,
-            written: 0,
-            health: Health::Good,
-        };
+        let mut file = Self { path, handle, container, tracks, written: 0, health: Health::Good };
         if let Err(error) = file.append(&start) {
             // A file without a beginning is none. It is ours: it did not exist before.
             fs::remove_file(&file.path).ok();
@@ -165,21 +155,14 @@ impl File {
         };
         let (bytes, sha256) = self.digest().unwrap_or((self.written, String::new()));
         let complete = self.health == Health::Good;
-        Closed {
-            path: self.path,
-            bytes,
-            sha256,
-            complete,
-            error,
-        }
+        Closed { path: self.path, bytes, sha256, complete, error }
     }
 
     fn end(&mut self) -> Result<(), FileError> {
         let Ending { tail, patches } = self.container.finish();
         self.append(&tail)?;
         for patch in patches {
-            self.seek_and_write(patch.offset, &patch.bytes)
-                .map_err(|error| self.broken(error))?;
+            self.seek_and_write(patch.offset, &patch.bytes).map_err(|error| self.broken(error))?;
         }
         Ok(())
     }
@@ -218,11 +201,7 @@ impl File {
                 }
             }
         }
-        let hex = sum
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let hex = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok((bytes, hex))
     }
 }
@@ -256,10 +235,7 @@ mod tests {
         let path = folder.path().join("occupied");
         fs::write(&path, "").unwrap();
         assert_eq!(create(&path, "p").err().unwrap().code(), "folder");
-        assert_eq!(
-            create(folder.path(), "../p").err().unwrap().code(),
-            "prefix"
-        );
+        assert_eq!(create(folder.path(), "../p").err().unwrap().code(), "prefix");
     }
 
     #[test]
@@ -267,14 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = create(&folder.path().join("made/on/the/way"), "p").unwrap();
         let data = vec![0xf8, 0xff, 0xfe];
-        file.write(Sample {
-            track: 0,
-            at: 0,
-            duration: 20_000_000,
-            key: true,
-            data,
-        })
-        .unwrap();
+        file.write(Sample { track: 0, at: 0, duration: 20_000_000, key: true, data }).unwrap();
         let closed = file.close();
         let content = fs::read(&closed.path).unwrap();
         assert!(closed.complete && closed.error.is_none());

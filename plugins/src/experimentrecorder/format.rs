@@ -15,31 +15,17 @@ const PICTURE: u64 = 33_333_333;
 /// A stream, by its caps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Format {
-    Opus {
-        channels: Option<u8>,
-    },
-    H264 {
-        framing: Framing,
-        size: Option<(u32, u32)>,
-    },
-    Vp8 {
-        size: Option<(u32, u32)>,
-    },
+    Opus { channels: Option<u8> },
+    H264 { framing: Framing, size: Option<(u32, u32)> },
+    Vp8 { size: Option<(u32, u32)> },
 }
 
 impl Format {
     /// Reads caps; `None` for media that are not recorded.
     pub(super) fn from_caps(caps: &gst::CapsRef) -> Option<Self> {
         let structure = caps.structure(0)?;
-        let number = |field| {
-            structure
-                .get::<i32>(field)
-                .ok()
-                .and_then(|n| u32::try_from(n).ok())
-        };
-        let size = number("width")
-            .zip(number("height"))
-            .filter(|(w, h)| *w > 0 && *h > 0);
+        let number = |field| structure.get::<i32>(field).ok().and_then(|n| u32::try_from(n).ok());
+        let size = number("width").zip(number("height")).filter(|(w, h)| *w > 0 && *h > 0);
         match structure.name().as_str() {
             "audio/x-opus" => {
                 let channels = number("channels").and_then(|n| u8::try_from(n).ok());
@@ -48,9 +34,7 @@ impl Format {
                 if mapped || channels.is_some_and(|n| n > 2) {
                     return None;
                 }
-                Some(Format::Opus {
-                    channels: channels.filter(|n| *n > 0),
-                })
+                Some(Format::Opus { channels: channels.filter(|n| *n > 0) })
             }
             "video/x-vp8" => Some(Format::Vp8 { size }),
             "video/x-h264" => {
@@ -112,30 +96,18 @@ impl Stream {
             Format::Opus { .. } => {
                 self.stereo = opus::is_stereo(data);
                 let duration = opus::duration(data)?;
-                Some(Ready {
-                    key: true,
-                    duration,
-                    data: data.to_vec(),
-                })
+                Some(Ready { key: true, duration, data: data.to_vec() })
             }
             Format::H264 { framing, .. } => {
                 let unit = self.parameters.access_unit(data, *framing)?;
-                Some(Ready {
-                    key: unit.key,
-                    duration: picture,
-                    data: unit.data,
-                })
+                Some(Ready { key: unit.key, duration: picture, data: unit.data })
             }
             Format::Vp8 { .. } => {
                 let key = data.first()? & 1 == 0;
                 if key {
                     self.vp8_size = Some(vp8_size(data)?);
                 }
-                Some(Ready {
-                    key,
-                    duration: picture,
-                    data: data.to_vec(),
-                })
+                Some(Ready { key, duration: picture, data: data.to_vec() })
             }
         }
     }
@@ -143,17 +115,13 @@ impl Stream {
     /// How a file's header describes the stream, as far as it is known. `None`: not at all.
     pub(super) fn codec(&self) -> Option<Codec> {
         Some(match self.format.as_ref()? {
-            Format::Opus { channels } => Codec::Opus {
-                channels: channels.unwrap_or(1 + u8::from(self.stereo)),
-            },
+            Format::Opus { channels } => {
+                Codec::Opus { channels: channels.unwrap_or(1 + u8::from(self.stereo)) }
+            }
             Format::H264 { size, .. } => {
                 let (width, height) = self.parameters.size().or(*size).unwrap_or(UNKNOWN_SIZE);
                 let configuration = self.parameters.configuration();
-                Codec::H264 {
-                    width,
-                    height,
-                    configuration,
-                }
+                Codec::H264 { width, height, configuration }
             }
             Format::Vp8 { size } => {
                 let (width, height) = self.vp8_size.or(*size).unwrap_or(UNKNOWN_SIZE);
@@ -187,28 +155,16 @@ mod tests {
         let size = Some((320, 240));
         let table = [
             ("audio/x-opus", Some(Format::Opus { channels: None })),
-            (
-                "audio/x-opus,channels=2",
-                Some(Format::Opus { channels: Some(2) }),
-            ),
+            ("audio/x-opus,channels=2", Some(Format::Opus { channels: Some(2) })),
             ("video/x-vp8", Some(Format::Vp8 { size: None })),
-            (
-                "video/x-vp8,width=320,height=240",
-                Some(Format::Vp8 { size }),
-            ),
+            ("video/x-vp8,width=320,height=240", Some(Format::Vp8 { size })),
             (
                 "video/x-h264,stream-format=byte-stream",
-                Some(Format::H264 {
-                    framing: Framing::StartCodes,
-                    size: None,
-                }),
+                Some(Format::H264 { framing: Framing::StartCodes, size: None }),
             ),
             (
                 "video/x-h264,stream-format=avc3,codec_data=(buffer)01640014fde000,width=320,height=240",
-                Some(Format::H264 {
-                    framing: Framing::Lengths(2),
-                    size,
-                }),
+                Some(Format::H264 { framing: Framing::Lengths(2), size }),
             ),
             ("video/x-h264,stream-format=avc", None),
             ("video/x-h264", None),
@@ -229,17 +185,8 @@ mod tests {
         stream.set_format(Some(Format::Vp8 { size: None }));
         assert_eq!(stream.unit(&keyframe[..5], None), None);
         assert_eq!(stream.unit(&[], None), None);
-        assert_eq!(
-            stream.unit(&keyframe, None).map(|unit| unit.key),
-            Some(true)
-        );
+        assert_eq!(stream.unit(&keyframe, None).map(|unit| unit.key), Some(true));
         assert_eq!(stream.unit(&[1, 2], None).map(|unit| unit.key), Some(false));
-        assert_eq!(
-            stream.codec(),
-            Some(Codec::Vp8 {
-                width: 320,
-                height: 240
-            })
-        );
+        assert_eq!(stream.codec(), Some(Codec::Vp8 { width: 320, height: 240 }));
     }
 }

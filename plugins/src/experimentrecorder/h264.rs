@@ -27,9 +27,7 @@ pub(super) enum Framing {
 impl Framing {
     /// The framing of an `avc3` stream with this `codec_data`; four bytes where that is missing.
     pub(super) fn of_codec_data(codec_data: Option<&[u8]>) -> Self {
-        let size = codec_data
-            .and_then(|data| data.get(4))
-            .map_or(4, |byte| (byte & 3) + 1);
+        let size = codec_data.and_then(|data| data.get(4)).map_or(4, |byte| (byte & 3) + 1);
         Framing::Lengths(usize::from(size))
     }
 }
@@ -120,12 +118,7 @@ impl Stream {
         if let Some(sps) = parse_sps(&self.sps)
             && has_chroma_fields(profile)
         {
-            out.extend([
-                0xfc | sps.chroma,
-                0xf8 | sps.luma_depth,
-                0xf8 | sps.chroma_depth,
-                0,
-            ]);
+            out.extend([0xfc | sps.chroma, 0xf8 | sps.luma_depth, 0xf8 | sps.chroma_depth, 0]);
         }
         out
     }
@@ -168,9 +161,7 @@ fn by_lengths(data: &[u8], size: usize) -> Vec<&[u8]> {
     let mut rest = data;
     while rest.len() > size {
         let (length, tail) = rest.split_at(size);
-        let length = length
-            .iter()
-            .fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
+        let length = length.iter().fold(0usize, |sum, byte| sum << 8 | usize::from(*byte));
         let Some((nal, tail)) = tail.split_at_checked(length) else {
             break;
         };
@@ -194,10 +185,7 @@ struct Sps {
 
 /// The profiles whose parameter sets tell the chroma format (ITU-T H.264, section 7.3.2.1.1).
 fn has_chroma_fields(profile: u8) -> bool {
-    matches!(
-        profile,
-        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
-    )
+    matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135)
 }
 
 /// Reads a sequence parameter set up to the cropping (ITU-T H.264, section 7.3.2.1.1).
@@ -213,10 +201,7 @@ fn parse_sps(nal: &[u8]) -> Option<Sps> {
         zeros = if byte == 0 { zeros + 1 } else { 0 };
         payload.push(byte);
     }
-    let mut bits = Bits {
-        data: &payload,
-        at: 0,
-    };
+    let mut bits = Bits { data: &payload, at: 0 };
     let profile = bits.read(8)?;
     bits.read(16)?;
     bits.golomb()?;
@@ -267,17 +252,11 @@ fn parse_sps(nal: &[u8]) -> Option<Sps> {
     let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
     let unit_y = if chroma == 1 { 2 } else { 1 } * (2 - frames_only);
     let cut = |size: u32, a: u32, b: u32, unit: u32| {
-        size.checked_sub(a.checked_add(b)?.checked_mul(unit)?)
-            .filter(|left| *left > 0)
+        size.checked_sub(a.checked_add(b)?.checked_mul(unit)?).filter(|left| *left > 0)
     };
     Some(Sps {
         width: cut(columns.checked_mul(16)?, crop[0], crop[1], unit_x)?,
-        height: cut(
-            rows.checked_mul(16)?.checked_mul(2 - frames_only)?,
-            crop[2],
-            crop[3],
-            unit_y,
-        )?,
+        height: cut(rows.checked_mul(16)?.checked_mul(2 - frames_only)?, crop[2], crop[3], unit_y)?,
         chroma: u8::try_from(chroma).ok().filter(|v| *v < 4)?,
         luma_depth: u8::try_from(luma_depth).ok().filter(|v| *v < 7)?,
         chroma_depth: u8::try_from(chroma_depth).ok().filter(|v| *v < 7)?,
@@ -323,15 +302,11 @@ mod tests {
     const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 
     fn annex_b(nals: &[&[u8]]) -> Vec<u8> {
-        nals.iter()
-            .flat_map(|nal| [&[0, 0, 0, 1], *nal].concat())
-            .collect()
+        nals.iter().flat_map(|nal| [&[0, 0, 0, 1], *nal].concat()).collect()
     }
 
     fn lengths(nals: &[&[u8]]) -> Vec<u8> {
-        nals.iter()
-            .flat_map(|nal| [&[0, 0, 0, nal.len() as u8], *nal].concat())
-            .collect()
+        nals.iter().flat_map(|nal| [&[0, 0, 0, nal.len() as u8], *nal].concat()).collect()
     }
 
     #[test]
@@ -341,22 +316,10 @@ mod tests {
         let first = annex_b(&[delimiter, &SPS_320X240, &PPS, idr]);
         let whole = lengths(&[delimiter, &SPS_320X240, &PPS, idr]);
         let unit = stream.access_unit(&first, Framing::StartCodes).unwrap();
-        assert_eq!(
-            unit,
-            AccessUnit {
-                key: true,
-                data: whole.clone()
-            }
-        );
+        assert_eq!(unit, AccessUnit { key: true, data: whole.clone() });
         let bare = annex_b(&[delimiter, idr]);
         let unit = stream.access_unit(&bare, Framing::StartCodes).unwrap();
-        assert_eq!(
-            unit,
-            AccessUnit {
-                key: true,
-                data: whole.clone()
-            }
-        );
+        assert_eq!(unit, AccessUnit { key: true, data: whole.clone() });
         let again = stream.access_unit(&whole, Framing::Lengths(4)).unwrap();
         assert_eq!(again.data, whole);
     }
@@ -365,19 +328,10 @@ mod tests {
     fn what_cannot_be_decoded_is_no_access_unit() {
         let mut stream = Stream::default();
         let idr: &[u8] = &[0x65, 1, 2];
-        assert_eq!(
-            stream.access_unit(&annex_b(&[idr]), Framing::StartCodes),
-            None
-        );
-        assert_eq!(
-            stream.access_unit(&annex_b(&[&SPS_320X240]), Framing::StartCodes),
-            None
-        );
+        assert_eq!(stream.access_unit(&annex_b(&[idr]), Framing::StartCodes), None);
+        assert_eq!(stream.access_unit(&annex_b(&[&SPS_320X240]), Framing::StartCodes), None);
         assert_eq!(stream.access_unit(&[], Framing::StartCodes), None);
-        assert_eq!(
-            stream.access_unit(&[0, 0, 0, 9, 1], Framing::Lengths(4)),
-            None
-        );
+        assert_eq!(stream.access_unit(&[0, 0, 0, 9, 1], Framing::Lengths(4)), None);
         let delta = stream.access_unit(&annex_b(&[&[0x41, 7]]), Framing::StartCodes);
         assert_eq!(delta.map(|unit| unit.key), Some(false));
     }
@@ -385,10 +339,7 @@ mod tests {
     #[test]
     fn golomb_codes_are_read_as_in_the_standard() {
         // 1 010 011 00100 00101 (0 1 2 3 4)
-        let mut bits = Bits {
-            data: &[0b1010_0110, 0b0100_0010, 0b1000_0000],
-            at: 0,
-        };
+        let mut bits = Bits { data: &[0b1010_0110, 0b0100_0010, 0b1000_0000], at: 0 };
         let read: Vec<_> = (0..5).map_while(|_| bits.golomb()).collect();
         assert_eq!(read, [0, 1, 2, 3, 4]);
     }
@@ -404,11 +355,7 @@ mod tests {
                 })
                 .collect();
             parse_sps(&data);
-            for framing in [
-                Framing::StartCodes,
-                Framing::Lengths(1),
-                Framing::Lengths(4),
-            ] {
+            for framing in [Framing::StartCodes, Framing::Lengths(1), Framing::Lengths(4)] {
                 let mut stream = Stream::default();
                 stream.access_unit(&data, framing);
                 stream.configuration();

@@ -102,11 +102,7 @@ impl ObjectSubclass for ExperimentRecorder {
     type ParentType = gst::Element;
 
     fn new() -> Self {
-        Self {
-            settings: Mutex::default(),
-            state: Mutex::default(),
-            inbox: Arc::new(Inbox::new()),
-        }
+        Self { settings: Mutex::default(), state: Mutex::default(), inbox: Arc::new(Inbox::new()) }
     }
 }
 
@@ -123,11 +119,7 @@ impl ObjectImpl for ExperimentRecorder {
                 )
                 .read_only()
                 .build();
-            ExperimentRecorder::derived_properties()
-                .iter()
-                .cloned()
-                .chain([stats])
-                .collect()
+            ExperimentRecorder::derived_properties().iter().cloned().chain([stats]).collect()
         });
         &PROPERTIES
     }
@@ -239,21 +231,13 @@ impl ElementImpl for ExperimentRecorder {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let slot = Slot::ALL
-            .into_iter()
-            .find(|slot| pad.name() == slot.pad_name());
+        let slot = Slot::ALL.into_iter().find(|slot| pad.name() == slot.pad_name());
         // Waits for a buffer that is just coming in, which never takes long.
-        if let Err(error) = pad
-            .set_active(false)
-            .and_then(|()| self.obj().remove_pad(pad))
-        {
+        if let Err(error) = pad.set_active(false).and_then(|()| self.obj().remove_pad(pad)) {
             gst::warning!(CAT, imp = self, "cannot release {}: {error}", pad.name());
         }
         if let Some(slot) = slot {
-            self.inbox.tell(Input::End {
-                slot,
-                why: End::Pad,
-            });
+            self.inbox.tell(Input::End { slot, why: End::Pad });
         }
     }
 
@@ -306,24 +290,11 @@ impl ExperimentRecorder {
 
     /// Starts the writer thread.
     fn start(&self) -> Result<(), gst::StateChangeError> {
-        let Settings {
-            layout,
-            folder,
-            prefix,
-            origin,
-            ..
-        } = self.settings().clone();
-        let plan = Plan {
-            layout,
-            folder: folder.into(),
-            prefix,
-        };
+        let Settings { layout, folder, prefix, origin, .. } = self.settings().clone();
+        let plan = Plan { layout, folder: folder.into(), prefix };
         self.inbox.open();
         for pad in self.obj().sink_pads() {
-            if let Some(slot) = Slot::ALL
-                .into_iter()
-                .find(|slot| pad.name() == slot.pad_name())
-            {
+            if let Some(slot) = Slot::ALL.into_iter().find(|slot| pad.name() == slot.pad_name()) {
                 self.inbox.tell(Input::Pad(slot));
             }
         }
@@ -406,27 +377,14 @@ impl ExperimentRecorder {
             segment.to_running_time(buffer.pts().or(buffer.dts())?)
         });
         let Some(time) = time.map(gst::ClockTime::nseconds) else {
-            gst::debug!(
-                CAT,
-                obj = pad,
-                "a buffer without a running time is not recorded"
-            );
+            gst::debug!(CAT, obj = pad, "a buffer without a running time is not recorded");
             return Ok(gst::FlowSuccess::Ok);
         };
         // Only what came over a network has lost something where it says DISCONT; an encoder here
         // says so after any hiccup of its input, and its pictures are whole.
         let discont = slot.side == Side::Dry && buffer.flags().contains(gst::BufferFlags::DISCONT);
         let limit = self.settings().max_bytes;
-        match self.inbox.put(
-            slot,
-            Unit {
-                time,
-                discont,
-                dropped: 0,
-                buffer,
-            },
-            limit,
-        ) {
+        match self.inbox.put(slot, Unit { time, discont, dropped: 0, buffer }, limit) {
             Put::Stored | Put::Discarded | Put::Dropped { first: false } => {}
             Put::Dropped { first: true } => {
                 gst::warning!(CAT, obj = pad, "the queue is full, media are dropped");
@@ -445,10 +403,7 @@ impl ExperimentRecorder {
                 true
             }
             gst::EventView::Eos(_) => {
-                self.inbox.tell(Input::End {
-                    slot,
-                    why: End::Stream,
-                });
+                self.inbox.tell(Input::End { slot, why: End::Stream });
                 true
             }
             _ => {

@@ -124,10 +124,7 @@ impl Inbox {
             tallies: [Tally::default(); 4],
             losing: [0; 4],
         };
-        Self {
-            content: Mutex::new(content),
-            wake: Condvar::new(),
-        }
+        Self { content: Mutex::new(content), wake: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
@@ -176,9 +173,7 @@ impl Inbox {
         if content.bytes + size > limit {
             content.tallies[index].dropped += 1;
             content.losing[index] += 1;
-            return Put::Dropped {
-                first: content.losing[index] == 1,
-            };
+            return Put::Dropped { first: content.losing[index] == 1 };
         }
         unit.dropped = std::mem::take(&mut content.losing[index]);
         content.bytes += size;
@@ -250,14 +245,8 @@ mod tests {
         assert_eq!(inbox.put(slot, unit(1), limit), Put::Discarded);
         inbox.open();
         assert_eq!(inbox.put(slot, unit(100), limit), Put::Stored);
-        assert_eq!(
-            inbox.put(slot, unit(101), limit),
-            Put::Dropped { first: true }
-        );
-        assert_eq!(
-            inbox.put(slot, unit(101), limit),
-            Put::Dropped { first: false }
-        );
+        assert_eq!(inbox.put(slot, unit(101), limit), Put::Dropped { first: true });
+        assert_eq!(inbox.put(slot, unit(101), limit), Put::Dropped { first: false });
         assert_eq!(inbox.put(slot, unit(100), limit), Put::Stored);
         let items = inbox.take();
         let dropped: Vec<u64> = items
@@ -268,10 +257,7 @@ mod tests {
             })
             .collect();
         assert_eq!(dropped, [0, 2]);
-        assert_eq!(
-            inbox.put(slot, unit(100), limit),
-            Put::Dropped { first: true }
-        );
+        assert_eq!(inbox.put(slot, unit(100), limit), Put::Dropped { first: true });
         inbox.done(items.iter().map(Input::cost).sum(), &[Tally::default(); 4]);
         assert_eq!(inbox.put(slot, unit(100), limit), Put::Stored);
         let tally = inbox.tallies()[slot.index()];

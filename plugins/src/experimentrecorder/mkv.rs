@@ -70,20 +70,13 @@ impl Mkv {
         samples.sort_by_key(|sample| sample.at);
         let base = milliseconds(samples[0].at);
         let position = self.written - self.segment;
-        let has_video = self
-            .tracks
-            .iter()
-            .any(|codec| !matches!(codec, Codec::Opus { .. }));
+        let has_video = self.tracks.iter().any(|codec| !matches!(codec, Codec::Opus { .. }));
         let mut body = unsigned(0xe7, base);
         for sample in &samples {
             let time = milliseconds(sample.at);
             let is_video = !matches!(self.tracks[sample.track], Codec::Opus { .. });
             if sample.key && is_video {
-                self.cues.push(Cue {
-                    time,
-                    track: sample.track,
-                    cluster: position,
-                });
+                self.cues.push(Cue { time, track: sample.track, cluster: position });
             }
             let mut block = vec![0x80 | (sample.track + 1) as u8];
             // A cluster lasts little more than PIECE, far from the limit of 32 s.
@@ -94,11 +87,7 @@ impl Mkv {
             self.end = self.end.max(sample.end());
         }
         if !has_video {
-            self.cues.push(Cue {
-                time: base,
-                track: 0,
-                cluster: position,
-            });
+            self.cues.push(Cue { time: base, track: 0, cluster: position });
         }
         let out = element(id::CLUSTER, &body);
         self.written += out.len() as u64;
@@ -120,11 +109,8 @@ impl Mkv {
     /// The table at the start of the segment, with its padding.
     fn seek_head(&self, cues: u64) -> Vec<u8> {
         let mut body = Vec::new();
-        for (target, at) in [
-            (id::INFO, self.info),
-            (id::TRACKS, self.tracks_at),
-            (id::CUES, cues),
-        ] {
+        for (target, at) in [(id::INFO, self.info), (id::TRACKS, self.tracks_at), (id::CUES, cues)]
+        {
             let mut entry = element(0x53ab, &target.to_be_bytes());
             entry.extend(unsigned(0x53ac, at - self.segment));
             body.extend(element(0x4dbb, &entry));
@@ -162,12 +148,8 @@ impl Container for Mkv {
         self.duration_at = (out.len() - room) as u64;
 
         self.tracks_at = out.len() as u64;
-        let entries: Vec<u8> = self
-            .tracks
-            .iter()
-            .enumerate()
-            .flat_map(|(index, codec)| entry(index, codec))
-            .collect();
+        let entries: Vec<u8> =
+            self.tracks.iter().enumerate().flat_map(|(index, codec)| entry(index, codec)).collect();
         out.extend(element(id::TRACKS, &entries));
         self.written = out.len() as u64;
         out
@@ -196,18 +178,9 @@ impl Container for Mkv {
         Ending {
             tail,
             patches: vec![
-                Patch {
-                    offset: self.segment - 8,
-                    bytes: size.to_be_bytes().to_vec(),
-                },
-                Patch {
-                    offset: self.segment,
-                    bytes: self.seek_head(cues),
-                },
-                Patch {
-                    offset: self.duration_at,
-                    bytes: duration,
-                },
+                Patch { offset: self.segment - 8, bytes: size.to_be_bytes().to_vec() },
+                Patch { offset: self.segment, bytes: self.seek_head(cues) },
+                Patch { offset: self.duration_at, bytes: duration },
             ],
         }
     }
@@ -253,10 +226,7 @@ fn milliseconds(nanoseconds: u64) -> u64 {
 
 /// An identifier, as many bytes as it needs.
 fn id_bytes(id: u32) -> Vec<u8> {
-    id.to_be_bytes()
-        .into_iter()
-        .skip_while(|byte| *byte == 0)
-        .collect()
+    id.to_be_bytes().into_iter().skip_while(|byte| *byte == 0).collect()
 }
 
 /// A whole element; the size always takes eight bytes but for small ones, which take one.
@@ -280,11 +250,7 @@ fn unsigned(id: u32, value: u64) -> Vec<u8> {
 
 /// An element without meaning that takes `length` bytes in all (none for less than two).
 fn void(length: usize) -> Vec<u8> {
-    if length < 2 {
-        Vec::new()
-    } else {
-        element(id::VOID, &vec![0; length - 2])
-    }
+    if length < 2 { Vec::new() } else { element(id::VOID, &vec![0; length - 2]) }
 }
 
 #[cfg(test)]
@@ -294,39 +260,21 @@ mod tests {
     #[test]
     fn elements_have_the_sizes_of_the_rfc() {
         assert_eq!(element(0xa3, &[7]), [0xa3, 0x81, 7]);
-        assert_eq!(
-            unsigned(0x2a_d7b1, 1_000_000),
-            [0x2a, 0xd7, 0xb1, 0x83, 0x0f, 0x42, 0x40]
-        );
+        assert_eq!(unsigned(0x2a_d7b1, 1_000_000), [0x2a, 0xd7, 0xb1, 0x83, 0x0f, 0x42, 0x40]);
         assert_eq!(unsigned(0xd7, 0), [0xd7, 0x81, 0]);
-        assert_eq!(
-            element(0xa3, &[0; 127])[..9],
-            [0xa3, 1, 0, 0, 0, 0, 0, 0, 127]
-        );
+        assert_eq!(element(0xa3, &[0; 127])[..9], [0xa3, 1, 0, 0, 0, 0, 0, 0, 127]);
         assert_eq!(void(64).len(), 64);
     }
 
     #[test]
     fn corrections_fit_exactly_where_room_was_kept() {
-        let tracks = [
-            Codec::Vp8 {
-                width: 320,
-                height: 240,
-            },
-            Codec::Opus { channels: 2 },
-        ];
+        let tracks = [Codec::Vp8 { width: 320, height: 240 }, Codec::Opus { channels: 2 }];
         let mut mkv = Mkv::new(&tracks);
         let start = mkv.start();
         // As large as positions get: a file of many gigabytes.
         mkv.written = u64::MAX >> 10;
         let (at, duration) = (80_000_000, 20_000_000);
-        mkv.write(Sample {
-            track: 0,
-            at,
-            duration,
-            key: true,
-            data: vec![0; 9],
-        });
+        mkv.write(Sample { track: 0, at, duration, key: true, data: vec![0; 9] });
         for patch in mkv.finish().patches {
             let from = usize::try_from(patch.offset).unwrap_or(usize::MAX);
             let old = &start[from..from + patch.bytes.len()];

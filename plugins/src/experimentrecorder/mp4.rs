@@ -57,10 +57,7 @@ impl Track {
     /// The samples that can be written now: a sample's duration is known when the next one is
     /// there, so the last one stays, unless its track has paused or `all` is asked for.
     fn take(&mut self, newest: u64, all: bool) -> Vec<Sample> {
-        let paused = self
-            .held
-            .last()
-            .is_some_and(|last| last.at.saturating_add(PIECE) <= newest);
+        let paused = self.held.last().is_some_and(|last| last.at.saturating_add(PIECE) <= newest);
         let keep = usize::from(!(all || paused)).min(self.held.len());
         let held = self.held.split_off(self.held.len() - keep);
         std::mem::replace(&mut self.held, held)
@@ -71,11 +68,7 @@ impl Mp4 {
     pub(super) fn new(tracks: &[Codec]) -> Self {
         let track = |codec: &Codec| Track {
             codec: codec.clone(),
-            rate: if matches!(codec, Codec::Opus { .. }) {
-                RATE
-            } else {
-                VIDEO_RATE
-            },
+            rate: if matches!(codec, Codec::Opus { .. }) { RATE } else { VIDEO_RATE },
             held: Vec::new(),
             index: Vec::new(),
         };
@@ -89,12 +82,7 @@ impl Mp4 {
     }
 
     fn fragment(&mut self, all: bool) -> Vec<u8> {
-        let newest = self
-            .tracks
-            .iter()
-            .flat_map(|track| &track.held)
-            .map(|s| s.at)
-            .max();
+        let newest = self.tracks.iter().flat_map(|track| &track.held).map(|s| s.at).max();
         let newest = newest.unwrap_or(0);
         let mut parts = Vec::new();
         for (number, track) in self.tracks.iter_mut().enumerate() {
@@ -113,10 +101,7 @@ impl Mp4 {
         let mut media = Vec::new();
         for (part, (number, samples)) in parts.iter().enumerate() {
             let track = &mut self.tracks[*number];
-            let next = track
-                .held
-                .first()
-                .map(|sample| scale(sample.at, track.rate));
+            let next = track.held.first().map(|sample| scale(sample.at, track.rate));
             let units: Vec<u64> = samples.iter().map(|s| scale(s.at, track.rate)).collect();
             let mut table = Vec::new();
             for (index, sample) in samples.iter().enumerate() {
@@ -165,10 +150,7 @@ impl Mp4 {
     fn movie(&mut self, before: u64) -> Vec<u8> {
         let count = self.tracks.len();
         let mut body = Vec::new();
-        let mut durations = vec![Duration {
-            offset: before + 8 + 8 + 16,
-            wide: false,
-        }];
+        let mut durations = vec![Duration { offset: before + 8 + 8 + 16, wide: false }];
         let mvhd = [
             &[0; 12][..],
             &(MOVIE_RATE as u32).to_be_bytes(),
@@ -184,10 +166,7 @@ impl Mp4 {
         for (number, track) in self.tracks.iter().enumerate() {
             // trak header, tkhd header, version and flags, two dates, identifier, reserved
             let offset = before + 8 + body.len() as u64 + 8 + 8 + 20;
-            durations.push(Duration {
-                offset,
-                wide: false,
-            });
+            durations.push(Duration { offset, wide: false });
             body.extend(trak(number, &track.codec, track.rate));
         }
         let mehd = mp4_box(b"mehd", &[&[1, 0, 0, 0], &[0; 8]]);
@@ -195,10 +174,7 @@ impl Mp4 {
         durations.push(Duration { offset, wide: true });
         let trex: Vec<u8> = (0..count)
             .flat_map(|number| {
-                mp4_box(
-                    b"trex",
-                    &[&[0; 4], &id(number), &1u32.to_be_bytes(), &[0; 12]],
-                )
+                mp4_box(b"trex", &[&[0; 4], &id(number), &1u32.to_be_bytes(), &[0; 12]])
             })
             .collect();
         body.extend(mp4_box(b"mvex", &[&mehd, &trex]));
@@ -222,10 +198,7 @@ impl Mp4 {
             }
             // Numbers of track parts and runs take one byte, of samples four.
             let sizes = 3u32.to_be_bytes();
-            body.extend(mp4_box(
-                b"tfra",
-                &[&[1, 0, 0, 0], &id(number), &sizes, &table],
-            ));
+            body.extend(mp4_box(b"tfra", &[&[1, 0, 0, 0], &id(number), &sizes, &table]));
         }
         if body.is_empty() {
             return body;
@@ -249,12 +222,7 @@ impl Container for Mp4 {
     fn write(&mut self, sample: Sample) -> Vec<u8> {
         let at = sample.at;
         self.tracks[sample.track].held.push(sample);
-        let oldest = self
-            .tracks
-            .iter()
-            .filter_map(|track| track.held.first())
-            .map(|s| s.at)
-            .min();
+        let oldest = self.tracks.iter().filter_map(|track| track.held.first()).map(|s| s.at).min();
         if oldest.is_some_and(|oldest| at >= oldest.saturating_add(PIECE)) {
             self.fragment(false)
         } else {
@@ -278,10 +246,7 @@ impl Container for Mp4 {
                 clamp(length).to_be_bytes().to_vec()
             },
         };
-        Ending {
-            tail,
-            patches: self.durations.iter().map(patch).collect(),
-        }
+        Ending { tail, patches: self.durations.iter().map(patch).collect() }
     }
 }
 
@@ -292,29 +257,17 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn sample(track: usize, at: u64, key: bool) -> Sample {
-        Sample {
-            track,
-            at: at * MS,
-            duration: 20 * MS,
-            key,
-            data: vec![track as u8; 5],
-        }
+        Sample { track, at: at * MS, duration: 20 * MS, key, data: vec![track as u8; 5] }
     }
 
     fn file() -> Mp4 {
-        let video = Codec::H264 {
-            width: 320,
-            height: 240,
-            configuration: vec![1, 2, 3],
-        };
+        let video = Codec::H264 { width: 320, height: 240, configuration: vec![1, 2, 3] };
         Mp4::new(&[video, Codec::Opus { channels: 1 }])
     }
 
     /// The position of a box's content, found by its name.
     fn find(data: &[u8], name: &[u8; 4]) -> usize {
-        data.windows(4)
-            .position(|window| window == name)
-            .map_or(usize::MAX, |at| at + 4)
+        data.windows(4).position(|window| window == name).map_or(usize::MAX, |at| at + 4)
     }
 
     #[test]

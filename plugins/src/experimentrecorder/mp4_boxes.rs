@@ -8,14 +8,7 @@ use super::opus::RATE;
 pub(super) fn trak(number: usize, codec: &Codec, rate: u64) -> Vec<u8> {
     let (width, height, volume, handler, name, media): (u32, u32, u16, &[u8; 4], &[u8], Vec<u8>) =
         match *codec {
-            Codec::Opus { .. } => (
-                0,
-                0,
-                0x100,
-                b"soun",
-                b"sound\0",
-                mp4_box(b"smhd", &[&[0; 8]]),
-            ),
+            Codec::Opus { .. } => (0, 0, 0x100, b"soun", b"sound\0", mp4_box(b"smhd", &[&[0; 8]])),
             Codec::H264 { width, height, .. } | Codec::Vp8 { width, height } => {
                 let vmhd = mp4_box(b"vmhd", &[&[0, 0, 0, 1], &[0; 8]]);
                 (width, height, 0, b"vide", b"video\0", vmhd)
@@ -35,12 +28,7 @@ pub(super) fn trak(number: usize, codec: &Codec, rate: u64) -> Vec<u8> {
         &(height << 16).to_be_bytes(),
     ];
     // 0x55c4 is "und", the language that is not said.
-    let mdhd = [
-        &[0; 12][..],
-        &(rate as u32).to_be_bytes(),
-        &[0; 4],
-        &[0x55, 0xc4, 0, 0],
-    ];
+    let mdhd = [&[0; 12][..], &(rate as u32).to_be_bytes(), &[0; 4], &[0x55, 0xc4, 0, 0]];
     let hdlr: [&[u8]; 4] = [&[0; 8], handler, &[0; 12], name];
     let itself = mp4_box(b"url ", &[&[0, 0, 0, 1]]);
     let dref = mp4_box(b"dref", &[&[0; 4], &1u32.to_be_bytes(), &itself]);
@@ -56,10 +44,7 @@ pub(super) fn trak(number: usize, codec: &Codec, rate: u64) -> Vec<u8> {
     let dinf = mp4_box(b"dinf", &[&dref]);
     let stbl = mp4_box(b"stbl", &[&tables]);
     let minf = mp4_box(b"minf", &[&media, &dinf, &stbl]);
-    let mdia = mp4_box(
-        b"mdia",
-        &[&mp4_box(b"mdhd", &mdhd), &mp4_box(b"hdlr", &hdlr), &minf],
-    );
+    let mdia = mp4_box(b"mdia", &[&mp4_box(b"mdhd", &mdhd), &mp4_box(b"hdlr", &hdlr), &minf]);
     mp4_box(b"trak", &[&mp4_box(b"tkhd", &tkhd), &mdia])
 }
 
@@ -90,29 +75,11 @@ fn sample_entry(codec: &Codec) -> Vec<u8> {
             let rate = (RATE as u32).to_be_bytes();
             let dops = mp4_box(b"dOps", &[&[0, *channels], &[0, 0], &rate, &[0, 0, 0]]);
             let sound = [0, *channels, 0, 16, 0, 0, 0, 0];
-            mp4_box(
-                b"Opus",
-                &[
-                    &head,
-                    &[0; 8],
-                    &sound,
-                    &((RATE as u32) << 16).to_be_bytes(),
-                    &dops,
-                ],
-            )
+            mp4_box(b"Opus", &[&head, &[0; 8], &sound, &((RATE as u32) << 16).to_be_bytes(), &dops])
         }
-        Codec::H264 {
-            width,
-            height,
-            configuration,
-        } => {
+        Codec::H264 { width, height, configuration } => {
             // avc3: the parameter sets are in the stream and may change there.
-            picture(
-                b"avc3",
-                *width,
-                *height,
-                &mp4_box(b"avcC", &[configuration]),
-            )
+            picture(b"avc3", *width, *height, &mp4_box(b"avcC", &[configuration]))
         }
         Codec::Vp8 { width, height } => {
             // Profile 0, 8 bits, 4:2:0, colours not said.
@@ -124,9 +91,7 @@ fn sample_entry(codec: &Codec) -> Vec<u8> {
 
 /// The matrix that changes nothing.
 pub(super) fn matrix() -> Vec<u8> {
-    [0x1_0000u32, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000]
-        .map(u32::to_be_bytes)
-        .concat()
+    [0x1_0000u32, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000].map(u32::to_be_bytes).concat()
 }
 
 pub(super) fn id(number: usize) -> [u8; 4] {

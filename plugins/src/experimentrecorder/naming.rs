@@ -142,10 +142,7 @@ impl fmt::Display for PrefixError {
             PrefixError::Separator => f.write_str("the prefix contains a slash"),
             PrefixError::Control => f.write_str("the prefix contains a control character"),
             PrefixError::TooLong(bytes) => {
-                write!(
-                    f,
-                    "the prefix has {bytes} bytes, at most {LONGEST_PREFIX} are allowed"
-                )
+                write!(f, "the prefix has {bytes} bytes, at most {LONGEST_PREFIX} are allowed")
             }
         }
     }
@@ -193,36 +190,13 @@ mod tests {
             (Layout::Muxed, DRY_AUDIO, Extension::Ogg, "p-c-1-dry.ogg"),
             (Layout::Muxed, DRY_VIDEO, Extension::Mp4, "p-c-1-dry.mp4"),
             (Layout::Muxed, WET_VIDEO, Extension::Mkv, "p-c-1-wet.mkv"),
-            (
-                Layout::Split,
-                DRY_AUDIO,
-                Extension::Ogg,
-                "p-c-1-audio-dry.ogg",
-            ),
-            (
-                Layout::Split,
-                DRY_VIDEO,
-                Extension::Mp4,
-                "p-c-1-video-dry.mp4",
-            ),
-            (
-                Layout::Split,
-                WET_AUDIO,
-                Extension::Ogg,
-                "p-c-1-audio-wet.ogg",
-            ),
-            (
-                Layout::Split,
-                WET_VIDEO,
-                Extension::Mkv,
-                "p-c-1-video-wet.mkv",
-            ),
+            (Layout::Split, DRY_AUDIO, Extension::Ogg, "p-c-1-audio-dry.ogg"),
+            (Layout::Split, DRY_VIDEO, Extension::Mp4, "p-c-1-video-dry.mp4"),
+            (Layout::Split, WET_AUDIO, Extension::Ogg, "p-c-1-audio-wet.ogg"),
+            (Layout::Split, WET_VIDEO, Extension::Mkv, "p-c-1-video-wet.mkv"),
         ];
         for (layout, slot, extension, name) in table {
-            assert_eq!(
-                file_name("p-c-1", What::of(layout, slot), extension).as_deref(),
-                Ok(name)
-            );
+            assert_eq!(file_name("p-c-1", What::of(layout, slot), extension).as_deref(), Ok(name));
         }
     }
 
@@ -237,10 +211,7 @@ mod tests {
             ("a\nb", PrefixError::Control),
         ];
         for (prefix, error) in table {
-            assert_eq!(
-                file_name(prefix, What::Muxed(Side::Dry), Extension::Ogg),
-                Err(error)
-            );
+            assert_eq!(file_name(prefix, What::Muxed(Side::Dry), Extension::Ogg), Err(error));
         }
         let long = "x".repeat(LONGEST_PREFIX + 1);
         assert_eq!(
@@ -248,12 +219,8 @@ mod tests {
             Err(PrefixError::TooLong(LONGEST_PREFIX + 1))
         );
         assert!(
-            file_name(
-                &long[1..],
-                What::of(Layout::Split, DRY_AUDIO),
-                Extension::Mp4
-            )
-            .is_ok_and(|name| name.len() == 255)
+            file_name(&long[1..], What::of(Layout::Split, DRY_AUDIO), Extension::Mp4)
+                .is_ok_and(|name| name.len() == 255)
         );
     }
 

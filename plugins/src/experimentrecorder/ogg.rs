@@ -35,8 +35,7 @@ struct Page {
 
 impl Page {
     fn add(&mut self, packet: &[u8]) {
-        self.lacing
-            .extend(std::iter::repeat_n(255, packet.len() / 255));
+        self.lacing.extend(std::iter::repeat_n(255, packet.len() / 255));
         self.lacing.push((packet.len() % 255) as u8);
         self.body.extend_from_slice(packet);
     }
@@ -44,11 +43,7 @@ impl Page {
 
 impl Ogg {
     pub(super) fn new(channels: u8) -> Self {
-        Self {
-            channels,
-            sequence: 0,
-            page: Page::default(),
-        }
+        Self { channels, sequence: 0, page: Page::default() }
     }
 
     fn page(&mut self, page: &Page, flags: u8) -> Vec<u8> {
@@ -75,13 +70,7 @@ impl Ogg {
 
     fn take_page(&mut self, flags: u8) -> Vec<u8> {
         let granule = self.page.granule;
-        let page = std::mem::replace(
-            &mut self.page,
-            Page {
-                granule,
-                ..Page::default()
-            },
-        );
+        let page = std::mem::replace(&mut self.page, Page { granule, ..Page::default() });
         self.page(&page, flags)
     }
 }
@@ -97,11 +86,7 @@ impl Container for Ogg {
         let segments = sample.data.len() / 255 + 1;
         let full = self.page.lacing.len() + segments > MOST_SEGMENTS
             || sample.at.saturating_sub(self.page.begins) >= PIECE;
-        let out = if full && !self.page.lacing.is_empty() {
-            self.take_page(0)
-        } else {
-            Vec::new()
-        };
+        let out = if full && !self.page.lacing.is_empty() { self.take_page(0) } else { Vec::new() };
         if self.page.lacing.is_empty() {
             self.page.begins = sample.at;
         }
@@ -112,27 +97,18 @@ impl Container for Ogg {
     }
 
     fn flush(&mut self) -> Vec<u8> {
-        if self.page.lacing.is_empty() {
-            Vec::new()
-        } else {
-            self.take_page(0)
-        }
+        if self.page.lacing.is_empty() { Vec::new() } else { self.take_page(0) }
     }
 
     fn finish(&mut self) -> Ending {
-        Ending {
-            tail: self.take_page(LAST),
-            patches: Vec::new(),
-        }
+        Ending { tail: self.take_page(LAST), patches: Vec::new() }
     }
 }
 
 /// The CRC-32 of Ogg: polynomial 0x04c11db7, not reflected, starts at zero (RFC 3533, section 6).
 fn checksum(data: &[u8]) -> u32 {
     const TABLE: [u32; 256] = table();
-    data.iter().fold(0, |sum, byte| {
-        (sum << 8) ^ TABLE[((sum >> 24) as u8 ^ byte) as usize]
-    })
+    data.iter().fold(0, |sum, byte| (sum << 8) ^ TABLE[((sum >> 24) as u8 ^ byte) as usize])
 }
 
 const fn table() -> [u32; 256] {
@@ -142,11 +118,7 @@ const fn table() -> [u32; 256] {
         let mut value = (index as u32) << 24;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 << 31 != 0 {
-                value << 1 ^ 0x04c1_1db7
-            } else {
-                value << 1
-            };
+            value = if value & 1 << 31 != 0 { value << 1 ^ 0x04c1_1db7 } else { value << 1 };
             bit += 1;
         }
         table[index] = value;
@@ -174,23 +146,14 @@ mod tests {
         for packet in 0..50u64 {
             let at = 7 * ms + packet * 20 * ms;
             let (duration, data) = (20 * ms, vec![0xf8, 0xff, 0xfe]);
-            let out = ogg.write(Sample {
-                track: 0,
-                at,
-                duration,
-                key: true,
-                data,
-            });
+            let out = ogg.write(Sample { track: 0, at, duration, key: true, data });
             if !out.is_empty() {
                 pages.push(out);
             }
         }
         assert_eq!(pages.len(), 1);
         let granule = |page: &[u8]| {
-            page[6..14]
-                .iter()
-                .rev()
-                .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+            page[6..14].iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
         };
         assert_eq!(granule(&pages[0]), 507 * 48);
         assert_eq!(granule(&ogg.finish().tail), 1007 * 48);

@@ -8,12 +8,8 @@ pub(super) const RATE: u64 = 48_000;
 
 /// The lengths of the silent packets below, in nanoseconds, longest first, with the configuration
 /// number of CELT full band at that length (RFC 6716, table 2).
-const SILENCES: [(u64, u8); 4] = [
-    (20_000_000, 31),
-    (10_000_000, 30),
-    (5_000_000, 29),
-    (2_500_000, 28),
-];
+const SILENCES: [(u64, u8); 4] =
+    [(20_000_000, 31), (10_000_000, 30), (5_000_000, 29), (2_500_000, 28)];
 
 /// The shortest packet, in nanoseconds: a hole smaller than that cannot be filled.
 pub(super) const SHORTEST: u64 = 2_500_000;
@@ -115,14 +111,7 @@ mod tests {
 
     #[test]
     fn silence_fills_a_hole_down_to_the_shortest_packet() {
-        for hole in [
-            0,
-            2_499_999,
-            2_500_000,
-            7_000_000,
-            20_000_000,
-            1_234_567_890,
-        ] {
+        for hole in [0, 2_499_999, 2_500_000, 7_000_000, 20_000_000, 1_234_567_890] {
             for stereo in [false, true] {
                 let mut filled = 0;
                 for (length, packet) in silence(hole, stereo) {

@@ -20,36 +20,20 @@ pub(super) struct TrackReport {
 
 /// `experimentrecorder-file`: a file is closed.
 pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::Structure {
-    let name = closed
-        .path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+    let name = closed.path.file_name().map(|name| name.to_string_lossy().into_owned());
     let sum = |kind: Kind, value: fn(&Summary) -> u64| -> u64 {
-        tracks
-            .iter()
-            .filter(|t| t.kind == kind)
-            .map(|t| value(&t.summary))
-            .sum()
+        tracks.iter().filter(|t| t.kind == kind).map(|t| value(&t.summary)).sum()
     };
     let all = || tracks.iter().map(|track| &track.summary);
     gst::Structure::builder("experimentrecorder-file")
         .field("path", closed.path.to_string_lossy().as_ref())
         .field("name", name.unwrap_or_default())
         .field("what", what.word())
-        .field(
-            "first",
-            all().filter_map(|track| track.first).min().unwrap_or(0),
-        )
+        .field("first", all().filter_map(|track| track.first).min().unwrap_or(0))
         .field("last", all().map(|track| track.last).max().unwrap_or(0))
         .field("frames", sum(Kind::Video, |track| track.units))
-        .field(
-            "samples",
-            sum(Kind::Audio, |track| opus::samples(track.length)),
-        )
-        .field(
-            "silence",
-            sum(Kind::Audio, |track| opus::samples(track.filled)),
-        )
+        .field("samples", sum(Kind::Audio, |track| opus::samples(track.length)))
+        .field("silence", sum(Kind::Audio, |track| opus::samples(track.filled)))
         .field("gaps", all().map(|track| track.gap_count).sum::<u64>())
         .field("bytes", closed.bytes)
         .field("sha256", closed.sha256.as_str())
@@ -59,19 +43,9 @@ pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::
 }
 
 fn track(track: &TrackReport) -> gst::Structure {
-    let TrackReport {
-        pad,
-        kind,
-        codec,
-        gated,
-        dropped,
-        summary,
-    } = track;
+    let TrackReport { pad, kind, codec, gated, dropped, summary } = track;
     let gap = |gap: &Gap| {
-        gst::Structure::builder("gap")
-            .field("from", gap.from)
-            .field("to", gap.to)
-            .build()
+        gst::Structure::builder("gap").field("from", gap.from).field("to", gap.to).build()
     };
     let builder = gst::Structure::builder("track")
         .field("pad", *pad)
@@ -95,9 +69,7 @@ fn track(track: &TrackReport) -> gst::Structure {
 
 /// `experimentrecorder-finished`: all files are closed.
 pub(super) fn finished(files: u32) -> gst::Structure {
-    gst::Structure::builder("experimentrecorder-finished")
-        .field("files", files)
-        .build()
+    gst::Structure::builder("experimentrecorder-finished").field("files", files).build()
 }
 
 /// `experimentrecorder-error`: a file cannot be made or goes no further.
@@ -114,10 +86,7 @@ pub(super) fn died() -> gst::Structure {
     gst::Structure::builder("experimentrecorder-error")
         .field("code", "internal")
         .field("path", "")
-        .field(
-            "message",
-            "the recorder stopped because of a fault of its own",
-        )
+        .field("message", "the recorder stopped because of a fault of its own")
         .build()
 }
 

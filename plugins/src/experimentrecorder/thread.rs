@@ -46,16 +46,10 @@ impl WriterThread {
     ) -> std::io::Result<Self> {
         let weak = recorder.downgrade();
         let (sender, ended) = sync_channel(1);
-        let handle = thread::Builder::new()
-            .name("experimentrec".into())
-            .spawn(move || {
-                let guard = Guard {
-                    inbox,
-                    weak,
-                    ended: sender,
-                };
-                run(&mut writer, &guard);
-            })?;
+        let handle = thread::Builder::new().name("experimentrec".into()).spawn(move || {
+            let guard = Guard { inbox, weak, ended: sender };
+            run(&mut writer, &guard);
+        })?;
         Ok(Self { handle, ended })
     }
 
@@ -97,9 +91,7 @@ impl Drop for Guard {
 
 /// Posts an element message.
 pub(super) fn post(recorder: &ExperimentRecorder, structure: gst::Structure) {
-    let message = gst::message::Element::builder(structure)
-        .src(recorder)
-        .build();
+    let message = gst::message::Element::builder(structure).src(recorder).build();
     // Without a bus nobody wants to know.
     recorder.post_message(message).ok();
 }
@@ -140,23 +132,14 @@ fn act(effects: Vec<Effect>, weak: &glib::WeakRef<ExperimentRecorder>) {
                 post(&recorder, structure);
             }
             Effect::AskKeyframe(slot) => {
-                gst::debug!(
-                    CAT,
-                    obj = recorder,
-                    "asking for a keyframe on {}",
-                    slot.pad_name()
-                );
-                let event = UpstreamForceKeyUnitEvent::builder()
-                    .all_headers(true)
-                    .build();
+                gst::debug!(CAT, obj = recorder, "asking for a keyframe on {}", slot.pad_name());
+                let event = UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
                 if let Some(pad) = recorder.static_pad(slot.pad_name()) {
                     pad.push_event(event);
                 }
             }
             Effect::EndOfStream => {
-                recorder
-                    .post_message(gst::message::Eos::builder().src(&recorder).build())
-                    .ok();
+                recorder.post_message(gst::message::Eos::builder().src(&recorder).build()).ok();
             }
         }
     }

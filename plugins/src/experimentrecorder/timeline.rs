@@ -165,11 +165,7 @@ impl Timeline {
 
     /// Decides about a packet of sound.
     pub(super) fn audio(&mut self, at: u64, duration: u64) -> Verdict {
-        let tolerance = if self.last_at.is_some() {
-            SOUND_HOLE
-        } else {
-            FIRST_SOUND_HOLE
-        };
+        let tolerance = if self.last_at.is_some() { SOUND_HOLE } else { FIRST_SOUND_HOLE };
         let at = self.summary.rising(at, self.last_at);
         let end = self.summary.last;
         let hole = (at >= end.saturating_add(tolerance)).then_some(Gap { from: end, to: at });
@@ -187,10 +183,7 @@ impl Timeline {
 
     /// Sound that stays away to the end of its file: the hole that silence fills, from `least` on.
     pub(super) fn silent_until(&mut self, end: u64, least: u64) -> Option<Gap> {
-        let gap = Gap {
-            from: self.summary.last,
-            to: end,
-        };
+        let gap = Gap { from: self.summary.last, to: end };
         if end < gap.from.saturating_add(least) || end - gap.from > LONGEST_FILL {
             return None;
         }
@@ -213,10 +206,7 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const WRITE: fn(u64) -> Verdict = |at| Verdict::Write {
-        at: at * MS,
-        silence: None,
-    };
+    const WRITE: fn(u64) -> Verdict = |at| Verdict::Write { at: at * MS, silence: None };
 
     #[test]
     fn a_picture_starts_and_resumes_on_a_keyframe() {
@@ -235,26 +225,13 @@ mod tests {
             (1930, false, false, WRITE(1930)),
         ];
         for (at, key, lost, verdict) in table {
-            assert_eq!(
-                track.video(at * MS, at * MS, 30 * MS, key, lost),
-                verdict,
-                "{at}"
-            );
+            assert_eq!(track.video(at * MS, at * MS, 30 * MS, key, lost), verdict, "{at}");
         }
         let summary = track.summary();
         assert_eq!((summary.first, summary.last), (Some(1040 * MS), 1960 * MS));
         assert_eq!(
             summary.gaps,
-            [
-                Gap {
-                    from: 0,
-                    to: 1040 * MS
-                },
-                Gap {
-                    from: 1130 * MS,
-                    to: 1900 * MS
-                }
-            ]
+            [Gap { from: 0, to: 1040 * MS }, Gap { from: 1130 * MS, to: 1900 * MS }]
         );
     }
 
@@ -263,10 +240,7 @@ mod tests {
         let mut track = Timeline::new();
         let filled = |at: u64, from: u64| Verdict::Write {
             at: at * MS,
-            silence: Some(Gap {
-                from: from * MS,
-                to: at * MS,
-            }),
+            silence: Some(Gap { from: from * MS, to: at * MS }),
         };
         let table = [
             (7, filled(7, 0)),
@@ -284,10 +258,7 @@ mod tests {
         assert_eq!(track.silent_until(200 * MS, 1000 * MS), None);
         assert_eq!(
             track.silent_until(2000 * MS, 1000 * MS),
-            Some(Gap {
-                from: 167 * MS,
-                to: 2000 * MS
-            })
+            Some(Gap { from: 167 * MS, to: 2000 * MS })
         );
     }
 

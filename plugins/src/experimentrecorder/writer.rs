@@ -242,10 +242,7 @@ impl Writer {
             (Kind::Video, None) => (track.timeline.no_picture(unit.time), None),
             (Kind::Video, Some(ready)) => {
                 let Ready { duration, key, .. } = ready;
-                (
-                    track.timeline.video(unit.time, at, duration, key, lost),
-                    Some(ready),
-                )
+                (track.timeline.video(unit.time, at, duration, key, lost), Some(ready))
             }
         };
         match verdict {
@@ -284,22 +281,13 @@ impl Writer {
             What::Single(single) => *other == single,
         };
         let members = Slot::ALL.into_iter().filter(belongs).collect();
-        let state = GroupState::Pending {
-            members,
-            backlog: Vec::new(),
-            since,
-        };
+        let state = GroupState::Pending { members, backlog: Vec::new(), since };
         self.groups.push(Group { what, state });
         self.groups.len() - 1
     }
 
     fn is_due(&self, group: &Group) -> bool {
-        let GroupState::Pending {
-            members,
-            backlog,
-            since,
-        } = &group.state
-        else {
+        let GroupState::Pending { members, backlog, since } = &group.state else {
             return false;
         };
         let delivered = |slot: &Slot| {
@@ -313,10 +301,7 @@ impl Writer {
     /// none came yet: its codec is known, and silence can stand for it.
     fn open(&mut self, index: usize) {
         let group = &mut self.groups[index];
-        let GroupState::Pending {
-            members, backlog, ..
-        } = &mut group.state
-        else {
+        let GroupState::Pending { members, backlog, .. } = &mut group.state else {
             return;
         };
         let (members, backlog) = (std::mem::take(members), std::mem::take(backlog));
@@ -357,23 +342,9 @@ impl Writer {
         let Some(track) = file.track_of(slot) else {
             return;
         };
-        let silence = entry
-            .silence
-            .map(|gap| silence(track, gap, stereo))
-            .into_iter()
-            .flatten();
-        let Ready {
-            key,
-            duration,
-            ref data,
-        } = entry.ready;
-        let unit = Sample {
-            track,
-            at: entry.at,
-            duration,
-            key,
-            data: data.clone(),
-        };
+        let silence = entry.silence.map(|gap| silence(track, gap, stereo)).into_iter().flatten();
+        let Ready { key, duration, ref data } = entry.ready;
+        let unit = Sample { track, at: entry.at, duration, key, data: data.clone() };
         for sample in silence.chain([unit]) {
             if let Err(error) = file.write(sample) {
                 self.failed(&error);
@@ -417,8 +388,7 @@ impl Writer {
         for index in 0..self.groups.len() {
             self.close(index);
         }
-        self.effects
-            .push(Effect::Post(report::finished(self.closed_files)));
+        self.effects.push(Effect::Post(report::finished(self.closed_files)));
     }
 
     fn close(&mut self, index: usize) {
@@ -449,8 +419,7 @@ impl Writer {
             self.failed(error);
         }
         self.closed_files += 1;
-        self.effects
-            .push(Effect::Post(report::file(what, &closed, &tracks)));
+        self.effects.push(Effect::Post(report::file(what, &closed, &tracks)));
     }
 
     /// Gives sound that stayed away silence up to the end of its file.
@@ -459,9 +428,7 @@ impl Writer {
             return;
         };
         let slots: Vec<Slot> = file.tracks().iter().map(|(slot, _)| *slot).collect();
-        let ends = slots
-            .iter()
-            .map(|slot| self.tracks[slot.index()].timeline.summary().last);
+        let ends = slots.iter().map(|slot| self.tracks[slot.index()].timeline.summary().last);
         let end = ends.max().unwrap_or(0);
         for (number, slot) in slots.into_iter().enumerate() {
             let track = &mut self.tracks[slot.index()];
@@ -489,13 +456,7 @@ impl Writer {
 fn silence(track: usize, gap: Gap, stereo: bool) -> impl Iterator<Item = Sample> {
     let mut at = gap.from;
     opus::silence(gap.to - gap.from, stereo).map(move |(duration, packet)| {
-        let sample = Sample {
-            track,
-            at,
-            duration,
-            key: true,
-            data: packet.to_vec(),
-        };
+        let sample = Sample { track, at, duration, key: true, data: packet.to_vec() };
         at += duration;
         sample
     })

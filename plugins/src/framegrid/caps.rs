@@ -78,12 +78,7 @@ mod tests {
             ("30/1", "0/1", "ANY", Some("30/1")),
             ("0/1", "0/1", "ANY", Some("25/1")),
             ("0/1", "0/1", "video/x-raw,framerate=30/1", Some("30/1")),
-            (
-                "60/1",
-                "0/1",
-                "video/x-raw,framerate={10/1,50/1}",
-                Some("50/1"),
-            ),
+            ("60/1", "0/1", "video/x-raw,framerate={10/1,50/1}", Some("50/1")),
             ("30/1", "0/1", "video/x-raw,framerate=0/1", None),
             ("30/1", "25/1", "video/x-raw,width=16", None),
             ("2000/1", "0/1", "ANY", Some("1000/1")),
@@ -94,15 +89,10 @@ mod tests {
                 "video/x-raw,format=I420,width=8,height=8,framerate={incoming},max-framerate=99/1"
             ));
             let framerate = if framerate == "0/1" { 0 } else { 25 };
-            let got = outgoing(
-                &incoming,
-                gst::Fraction::from_integer(framerate),
-                &caps(downstream),
-            );
+            let got =
+                outgoing(&incoming, gst::Fraction::from_integer(framerate), &caps(downstream));
             let expected = expected.map(|rate| {
-                caps(&format!(
-                    "video/x-raw,format=I420,width=8,height=8,framerate={rate}"
-                ))
+                caps(&format!("video/x-raw,format=I420,width=8,height=8,framerate={rate}"))
             });
             assert_eq!(got.map(|(caps, _)| caps), expected, "{line}");
         }
@@ -113,10 +103,6 @@ mod tests {
         let incoming = caps("video/x-raw(memory:GLMemory),format=RGBA,width=8,height=8");
         let (caps, _) =
             outgoing(&incoming, gst::Fraction::from_integer(25), &caps("ANY")).expect("negotiated");
-        assert!(
-            caps.features(0)
-                .expect("features")
-                .contains("memory:GLMemory")
-        );
+        assert!(caps.features(0).expect("features").contains("memory:GLMemory"));
     }
 }

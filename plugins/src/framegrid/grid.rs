@@ -92,11 +92,7 @@ impl Slots {
     /// The slot that `time` lies in.
     fn containing(self, time: Nanoseconds) -> i64 {
         let nearest = self.nearest(time);
-        if self.start(nearest) > time {
-            nearest - 1
-        } else {
-            nearest
-        }
+        if self.start(nearest) > time { nearest - 1 } else { nearest }
     }
 }
 
@@ -154,10 +150,7 @@ pub(super) struct Grid {
 impl Grid {
     /// A grid on which no slot is settled. Without an `origin` the first frame is it.
     pub(super) fn new(rate: Rate, origin: Option<Nanoseconds>) -> Self {
-        Self {
-            rate,
-            progress: Progress::Before { origin },
-        }
+        Self { rate, progress: Progress::Before { origin } }
     }
 
     /// The rate the grid has.
@@ -178,23 +171,14 @@ impl Grid {
         let period = self.rate.period();
         match &mut self.progress {
             Progress::Before { origin } => {
-                let slots = Slots {
-                    origin: origin.unwrap_or(time),
-                    rate: self.rate,
-                };
+                let slots = Slots { origin: origin.unwrap_or(time), rate: self.rate };
                 // The first slot of running time can start before zero; no timestamp says so.
                 let first = slots.containing(-1) + 1;
                 let slot = slots.nearest(time).max(first);
-                let pace = Pace {
-                    last: time,
-                    mean: period as f64,
-                };
+                let pace = Pace { last: time, mean: period as f64 };
                 let next = slot + 1;
                 self.progress = Progress::Counting { slots, next, pace };
-                Placement::Takes {
-                    missed: slot..slot,
-                    slot,
-                }
+                Placement::Takes { missed: slot..slot, slot }
             }
             Progress::Counting { slots, next, pace } => {
                 pace.see(time, period);
@@ -203,19 +187,13 @@ impl Grid {
                 if nearest > settled {
                     let missed = *next..nearest;
                     *next = nearest + 1;
-                    Placement::Takes {
-                        missed,
-                        slot: nearest,
-                    }
+                    Placement::Takes { missed, slot: nearest }
                 } else if nearest < settled {
                     Placement::Late
                 } else if time >= slots.start(settled) && !pace.is_faster_than(period) {
                     let slot = *next;
                     *next += 1;
-                    Placement::Takes {
-                        missed: slot..slot,
-                        slot,
-                    }
+                    Placement::Takes { missed: slot..slot, slot }
                 } else {
                     Placement::Surplus
                 }
@@ -257,9 +235,7 @@ impl Grid {
     pub(super) fn move_to(&mut self, origin: Nanoseconds) {
         match self.progress {
             Progress::Before { .. } => {
-                self.progress = Progress::Before {
-                    origin: Some(origin),
-                };
+                self.progress = Progress::Before { origin: Some(origin) };
             }
             Progress::Counting { .. } => self.lay(origin, self.rate),
         }

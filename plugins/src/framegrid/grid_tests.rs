@@ -52,14 +52,7 @@ fn sender(fps: f64, frames: usize, phase: f64, jitter: f64) -> impl Iterator<Ite
 
 #[test]
 fn rates_that_make_no_grid_are_refused() {
-    for (numer, denom) in [
-        (0, 1),
-        (-25, 1),
-        (25, 0),
-        (25, -1),
-        (1001, 1),
-        (i32::MAX, 1),
-    ] {
+    for (numer, denom) in [(0, 1), (-25, 1), (25, 0), (25, -1), (1001, 1), (i32::MAX, 1)] {
         assert_eq!(Rate::new(numer, denom), None, "{numer}/{denom}");
     }
     assert!(Rate::new(1000, 1).is_some());
@@ -69,10 +62,7 @@ fn rates_that_make_no_grid_are_refused() {
 
 #[test]
 fn slots_start_at_the_rounded_multiples_of_the_period() {
-    let slots = Slots {
-        origin: 7,
-        rate: Rate::new(30, 1).expect("a rate"),
-    };
+    let slots = Slots { origin: 7, rate: Rate::new(30, 1).expect("a rate") };
     assert_eq!(slots.start(0), 7);
     assert_eq!(slots.start(1), 33_333_340);
     assert_eq!(slots.start(2), 66_666_674);
@@ -104,18 +94,8 @@ fn the_table_of_the_page_holds() {
         ("slots were missed", steady(), 521, takes_after(11..13, 13)),
         ("settled, past its start, steady", steady(), 419, takes(11)),
         ("settled, at its start, steady", steady(), 400, takes(11)),
-        (
-            "settled, before its start",
-            steady(),
-            399,
-            Placement::Surplus,
-        ),
-        (
-            "settled, past its start, fast",
-            fast(),
-            410,
-            Placement::Surplus,
-        ),
+        ("settled, before its start", steady(), 399, Placement::Surplus),
+        ("settled, past its start, fast", fast(), 410, Placement::Surplus),
         ("an earlier slot", steady(), 379, Placement::Late),
         ("long ago", steady(), -5000, Placement::Late),
     ];

@@ -228,16 +228,13 @@ impl ElementImpl for FrameGrid {
                 .structure(gst::Structure::new_empty("video/x-raw"))
                 .structure_with_any_features(gst::Structure::new_empty("video/x-raw"))
                 .build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
-                    .expect("a valid template")
-            })
-            .collect()
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .into_iter()
+                .map(|(name, direction)| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                        .expect("a valid template")
+                })
+                .collect()
         });
         &TEMPLATES
     }
@@ -295,10 +292,7 @@ impl FrameGrid {
         }
         let mut state = self.lock();
         let settings = state.settings;
-        *state = State {
-            settings,
-            ..State::default()
-        };
+        *state = State { settings, ..State::default() };
     }
 
     fn set_playing(&self, playing: bool) {
@@ -356,12 +350,7 @@ impl FrameGrid {
             if deadline > now {
                 let base = self.obj().base_time()?;
                 let deadline = gst::ClockTime::from_nseconds(u64::try_from(deadline).ok()?);
-                return Some(
-                    self.obj()
-                        .clock()?
-                        .new_single_shot_id(base + deadline)
-                        .into(),
-                );
+                return Some(self.obj().clock()?.new_single_shot_id(base + deadline).into());
             }
             let _stream = self.sinkpad.stream_lock();
             // A frame may have come while the lock was waited for.
@@ -408,11 +397,7 @@ impl FrameGrid {
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         for output in outputs {
             match output {
-                Output::Repeats {
-                    picture,
-                    slots,
-                    missed,
-                } => {
+                Output::Repeats { picture, slots, missed } => {
                     gst::debug!(CAT, imp = self, "Repeating in slots {missed:?}");
                     for slot in missed {
                         let mut copy = picture.copy();
@@ -450,10 +435,6 @@ impl FrameGrid {
         }
         let live = query.result().0;
         gst::debug!(CAT, imp = self, "Upstream is live: {live}");
-        self.lock().liveness = if live {
-            Liveness::Live
-        } else {
-            Liveness::NotLive
-        };
+        self.lock().liveness = if live { Liveness::Live } else { Liveness::NotLive };
     }
 }

@@ -49,10 +49,5 @@ glib::wrapper! {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    gst::Element::register(
-        Some(plugin),
-        "framegrid",
-        gst::Rank::NONE,
-        FrameGrid::static_type(),
-    )
+    gst::Element::register(Some(plugin), "framegrid", gst::Rank::NONE, FrameGrid::static_type())
 }

@@ -97,11 +97,9 @@ impl FrameGrid {
         };
         // What goes out is in running time already.
         let ours = gst::FormattedSegment::<gst::ClockTime>::new();
-        sent || self.srcpad.push_event(
-            gst::event::Segment::builder(&ours)
-                .seqnum(event.seqnum())
-                .build(),
-        )
+        sent || self
+            .srcpad
+            .push_event(gst::event::Segment::builder(&ours).seqnum(event.seqnum()).build())
     }
 
     fn pass_gap(&self, event: &gst::event::Gap) {

@@ -14,11 +14,7 @@ const AHEAD: Nanoseconds = SECOND;
 #[derive(Debug)]
 pub(super) enum Output {
     /// The last picture once more, in each of these slots.
-    Repeats {
-        picture: gst::Buffer,
-        slots: Slots,
-        missed: Range<i64>,
-    },
+    Repeats { picture: gst::Buffer, slots: Slots, missed: Range<i64> },
     /// The frames that follow have these caps.
     Caps(gst::Caps),
     /// A frame in its slot.
@@ -31,10 +27,7 @@ enum Flow {
     /// None has come yet.
     Waiting,
     /// They come; the last one ends at `end`, when that is known.
-    Running {
-        picture: gst::Buffer,
-        end: Option<Nanoseconds>,
-    },
+    Running { picture: gst::Buffer, end: Option<Nanoseconds> },
     /// The clock fills the slots.
     Stalled { picture: gst::Buffer },
     /// After the end of the stream.
@@ -103,10 +96,7 @@ impl Stream {
     /// Forgets all frames, as a flush wants it; the rate stays.
     pub(super) fn reset(&mut self, origin: Option<Nanoseconds>) {
         *self = Self {
-            grid: self
-                .grid
-                .as_ref()
-                .map(|grid| Grid::new(grid.rate(), origin)),
+            grid: self.grid.as_ref().map(|grid| Grid::new(grid.rate(), origin)),
             pending_caps: self.pending_caps.take(),
             ..Self::default()
         };
@@ -138,10 +128,7 @@ impl Stream {
         // Even a frame that is dropped is the newest picture there is: where frames come later than
         // the ceiling allows, its repetition shows it after all. Not so before its caps are out.
         if self.pending_caps.is_none() {
-            self.flow = Flow::Running {
-                picture: buffer,
-                end,
-            };
+            self.flow = Flow::Running { picture: buffer, end };
         }
         Ok(outputs)
     }
@@ -221,11 +208,7 @@ fn time_of(
 
 fn repeats(picture: Option<&gst::Buffer>, slots: Slots, missed: Range<i64>) -> Option<Output> {
     let picture = picture.filter(|_| !missed.is_empty())?.clone();
-    Some(Output::Repeats {
-        picture,
-        slots,
-        missed,
-    })
+    Some(Output::Repeats { picture, slots, missed })
 }
 
 /// Puts `buffer` in `slot`.

@@ -51,10 +51,7 @@ impl Timer {
     pub(super) fn start(
         tick: impl Fn() -> Option<gst::ClockId> + Send + 'static,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            wait: Mutex::new(Wait::Busy),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { wait: Mutex::new(Wait::Busy), changed: Condvar::new() });
         let thread = thread::Builder::new().name("framegrid".into()).spawn({
             let shared = Arc::clone(&shared);
             move || run(&shared, tick)
@@ -105,10 +102,7 @@ fn run(shared: &Shared, tick: impl Fn() -> Option<gst::ClockId>) {
             } else {
                 *wait = Wait::Idle;
                 while matches!(*wait, Wait::Idle) {
-                    wait = shared
-                        .changed
-                        .wait(wait)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    wait = shared.changed.wait(wait).unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }

@@ -81,9 +81,7 @@ impl Shared {
     }
 
     pub(super) fn originals(&self) -> MutexGuard<'_, Originals<Original>> {
-        self.originals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.originals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,9 +140,7 @@ impl Chain {
             chain.elements.push(effect.clone());
             chain.effects.insert(name, (effect, gate));
         }
-        chain
-            .elements
-            .push(Sham::new("sham", shared.clone()).upcast());
+        chain.elements.push(Sham::new("sham", shared.clone()).upcast());
         match kind {
             MediaKind::Audio => chain.add_converters(kind, chain.effects.len())?,
             // The receiver may want the size that went in.
@@ -183,10 +179,7 @@ impl Chain {
             };
             let command = command
                 .resolve(effect, &self.policy, shared.next_command())
-                .map_err(|why| FxError::TimelineCommand {
-                    line,
-                    why: Box::new(why),
-                })?;
+                .map_err(|why| FxError::TimelineCommand { line, why: Box::new(why) })?;
             let of_effect = commands.entry(entry.name).or_default();
             of_effect.push((entry.time, command));
         }
@@ -199,10 +192,7 @@ impl Chain {
         for pair in self.elements.windows(2) {
             link(&pair[0], &pair[1])?;
         }
-        let first = self
-            .elements
-            .first()
-            .and_then(|first| first.static_pad("sink"));
+        let first = self.elements.first().and_then(|first| first.static_pad("sink"));
         let last = self.elements.last().and_then(|last| last.static_pad("src"));
         first.zip(last).ok_or(FxError::Link)
     }
@@ -263,14 +253,8 @@ impl Asked<'_> {
         let effect = effect.ok_or_else(|| FxError::UnknownEffect(cut(self.name)))?;
         let spec = effect.find_property(self.property);
         let property = cut(self.property);
-        let (key, end) = effects::resolve(
-            spec,
-            self.name,
-            &property,
-            self.input,
-            Moment::Running,
-            policy,
-        )?;
+        let (key, end) =
+            effects::resolve(spec, self.name, &property, self.input, Moment::Running, policy)?;
         Ok(Command {
             id,
             number: end.number(),

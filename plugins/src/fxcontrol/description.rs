@@ -102,9 +102,7 @@ impl Description {
                 break;
             }
         }
-        Ok(Self {
-            effects: name_all(drafts)?,
-        })
+        Ok(Self { effects: name_all(drafts)? })
     }
 }
 
@@ -125,11 +123,7 @@ fn parse_effect(lexer: &mut Lexer<'_>) -> Result<Draft, DescriptionError> {
             Some(other) => DescriptionError::Unexpected(other),
         });
     }
-    let mut draft = Draft {
-        factory: factory.to_owned(),
-        name: None,
-        properties: Vec::new(),
-    };
+    let mut draft = Draft { factory: factory.to_owned(), name: None, properties: Vec::new() };
     let mut first = true;
     loop {
         let before = lexer.peek();
@@ -162,10 +156,9 @@ fn parse_assignment(lexer: &mut Lexer<'_>) -> Result<(String, String), Descripti
     // GObject takes "_" for "-" too; one spelling here, so that no property is set twice.
     let property = lexer.identifier().replace('_', "-");
     if property.is_empty() {
-        return Err(lexer.peek().map_or(
-            DescriptionError::MissingEffect,
-            DescriptionError::Unexpected,
-        ));
+        return Err(lexer
+            .peek()
+            .map_or(DescriptionError::MissingEffect, DescriptionError::Unexpected));
     }
     lexer.skip_space();
     if !lexer.take('=') {
@@ -204,11 +197,7 @@ fn name_all(drafts: Vec<Draft>) -> Result<Vec<Effect>, DescriptionError> {
                 .find(|name| taken.insert(name.clone()))
                 .unwrap_or_default()
         });
-        Effect {
-            factory: draft.factory,
-            name,
-            properties: draft.properties,
-        }
+        Effect { factory: draft.factory, name, properties: draft.properties }
     });
     Ok(effects.collect())
 }
@@ -252,10 +241,7 @@ mod tests {
             ("", vec![]),
             (" \n", vec![]),
             ("volume", vec![effect("volume", "volume0", &[])]),
-            (
-                "pitch pitch=0.8 name=fx",
-                vec![effect("pitch", "fx", &[("pitch", "0.8")])],
-            ),
+            ("pitch pitch=0.8 name=fx", vec![effect("pitch", "fx", &[("pitch", "0.8")])]),
             (
                 "audioecho max_delay = 5 ! volume!volume name=volume0",
                 vec![
@@ -273,16 +259,9 @@ mod tests {
             ),
             (
                 "textoverlay text=hi!there",
-                vec![effect(
-                    "textoverlay",
-                    "textoverlay0",
-                    &[("text", "hi!there")],
-                )],
+                vec![effect("textoverlay", "textoverlay0", &[("text", "hi!there")])],
             ),
-            (
-                "textoverlay text=''",
-                vec![effect("textoverlay", "textoverlay0", &[("text", "")])],
-            ),
+            ("textoverlay text=''", vec![effect("textoverlay", "textoverlay0", &[("text", "")])]),
         ];
         for (text, effects) in table {
             assert_eq!(Description::parse(text).unwrap().effects, effects, "{text}");
@@ -313,10 +292,7 @@ mod tests {
             ("volume name='a b'", E::BadName),
             ("volume name=é", E::BadName),
             ("volume name=''", E::BadName),
-            (
-                "volume name=a ! volume name=a",
-                E::DuplicateName("a".into()),
-            ),
+            ("volume name=a ! volume name=a", E::DuplicateName("a".into())),
             ("volume name=a name=b", E::DuplicateProperty("name".into())),
             ("a b_c=1 b-c=1", E::DuplicateProperty("b-c".into())),
             ("volume text=\"\0\"", E::Nul),

@@ -110,15 +110,10 @@ pub(super) fn make(
             .ok_or_else(|| FxError::UnknownElement(effect.factory.clone()))?;
         let mut facts = facts(&factory);
         let kind = *kind.get_or_insert_with(|| kind_of(&facts));
-        let refuse = |why| FxError::Element {
-            element: effect.factory.clone(),
-            why,
-        };
+        let refuse = |why| FxError::Element { element: effect.factory.clone(), why };
         // The code of a plugin is loaded only when what it said without code was right.
         policy.check_element(&facts, kind).map_err(refuse)?;
-        let factory = factory
-            .load()
-            .map_err(|_| FxError::Make(effect.factory.clone()))?;
+        let factory = factory.load().map_err(|_| FxError::Make(effect.factory.clone()))?;
         facts.is_bin = factory.element_type().is_a(gst::Bin::static_type());
         policy.check_element(&facts, kind).map_err(refuse)?;
         elements.push(make_one(&effect, &factory, policy)?);
@@ -137,23 +132,16 @@ fn make_one(
     let mut values = Vec::new();
     for (property, text) in &effect.properties {
         let spec = class.find_property(property);
-        let (spec, setting) = resolve(
-            spec,
-            &effect.name,
-            property,
-            Input::Text(text),
-            Moment::Start,
-            policy,
-        )?;
+        let (spec, setting) =
+            resolve(spec, &effect.name, property, Input::Text(text), Moment::Start, policy)?;
         let value = setting.to_value(&spec).ok_or_else(failed)?;
         values.push((spec, value));
     }
     values
         .iter()
-        .fold(
-            factory.create().name(effect.name.as_str()),
-            |builder, (spec, value)| builder.property(spec.name(), value.clone()),
-        )
+        .fold(factory.create().name(effect.name.as_str()), |builder, (spec, value)| {
+            builder.property(spec.name(), value.clone())
+        })
         .build()
         .map_err(|_| failed())
 }
@@ -175,13 +163,9 @@ pub(super) fn resolve(
         Input::Text(text) if spec.is::<glib::ParamSpecString>() => Some(text),
         _ => None,
     };
-    let path = policy
-        .check_property(spec.name(), spec.blurb().unwrap_or_default(), text)
-        .map_err(|why| FxError::Property {
-            effect: effect.to_owned(),
-            property: property.to_owned(),
-            why,
-        })?;
+    let path = policy.check_property(spec.name(), spec.blurb().unwrap_or_default(), text).map_err(
+        |why| FxError::Property { effect: effect.to_owned(), property: property.to_owned(), why },
+    )?;
     let mut setting = target::convert(&spec, input, moment).map_err(|why| FxError::Value {
         effect: effect.to_owned(),
         property: property.to_owned(),
@@ -232,9 +216,5 @@ fn kind_of(facts: &Facts) -> MediaKind {
             pads.any(|pad| carries(pad) && !pad.any)
         })
     };
-    if all(|pad| pad.video) && !all(|pad| pad.audio) {
-        MediaKind::Video
-    } else {
-        MediaKind::Audio
-    }
+    if all(|pad| pad.video) && !all(|pad| pad.audio) { MediaKind::Video } else { MediaKind::Audio }
 }

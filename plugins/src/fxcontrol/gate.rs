@@ -89,11 +89,7 @@ mod imp {
             let flags = gst::PadFlags::PROXY_CAPS
                 | gst::PadFlags::PROXY_ALLOCATION
                 | gst::PadFlags::PROXY_SCHEDULING;
-            let pad = |name| {
-                class
-                    .pad_template(name)
-                    .map(|t| gst::Pad::builder_from_template(&t))
-            };
+            let pad = |name| class.pad_template(name).map(|t| gst::Pad::builder_from_template(&t));
             let sinkpad = pad("sink")
                 .expect("the template is below")
                 .chain_function(|pad, parent, buffer| {
@@ -112,10 +108,7 @@ mod imp {
                 })
                 .flags(flags)
                 .build();
-            let srcpad = pad("src")
-                .expect("the template is below")
-                .flags(flags)
-                .build();
+            let srcpad = pad("src").expect("the template is below").flags(flags).build();
             Self {
                 sinkpad,
                 srcpad,
@@ -238,9 +231,7 @@ mod imp {
                     // The first frame that is not before the cut.
                     let past = u128::from(cut - start) * u128::from(rate);
                     let next = past.div_ceil(u128::from(SECOND));
-                    u64::try_from(next)
-                        .unwrap_or(frames)
-                        .clamp(done + 1, frames)
+                    u64::try_from(next).unwrap_or(frames).clamp(done + 1, frames)
                 };
                 let piece = if done == 0 && next == frames {
                     buffer.clone()
@@ -259,14 +250,12 @@ mod imp {
     impl Stream {
         /// When the buffer begins. What lies before the segment counts as its beginning.
         fn running_time(&self, buffer: &gst::BufferRef) -> u64 {
-            let time = self
-                .segment
-                .as_ref()
-                .zip(buffer.pts())
-                .and_then(|(segment, pts)| match segment.to_running_time_full(pts)? {
+            let time = self.segment.as_ref().zip(buffer.pts()).and_then(|(segment, pts)| {
+                match segment.to_running_time_full(pts)? {
                     gst::Signed::Positive(time) => Some(time.nseconds()),
                     gst::Signed::Negative(_) => Some(0),
-                });
+                }
+            });
             time.unwrap_or(self.position)
         }
 
@@ -286,16 +275,12 @@ mod imp {
             audio: Option<&(gst_audio::AudioInfo, u64)>,
         ) -> u64 {
             let of_frames = audio.map(|(info, frames)| scale(*frames, SECOND, info.rate().into()));
-            of_frames
-                .or(buffer.duration().map(gst::ClockTime::nseconds))
-                .unwrap_or(0)
+            of_frames.or(buffer.duration().map(gst::ClockTime::nseconds)).unwrap_or(0)
         }
 
         /// Whether running time goes as fast as the media, so that a buffer can be cut by it.
         fn runs_forwards(&self) -> bool {
-            self.segment
-                .as_ref()
-                .is_none_or(|segment| (segment.rate() - 1.0).abs() < f64::EPSILON)
+            self.segment.as_ref().is_none_or(|segment| (segment.rate() - 1.0).abs() < f64::EPSILON)
         }
     }
 
@@ -327,10 +312,7 @@ mod imp {
         let (id, key, end) = (command.id, command.key.clone(), command.end.to_string());
         if let Some(interrupted) = stream.schedule.begin(command, from, at) {
             let reached = interrupted.command.end.at(interrupted.reached);
-            let finished = Report::Finished {
-                running_time: at,
-                complete: interrupted.complete,
-            };
+            let finished = Report::Finished { running_time: at, complete: interrupted.complete };
             let earlier = interrupted.command.id;
             tell(setup, earlier, &key, &reached.to_string(), &finished);
         }
@@ -354,29 +336,18 @@ mod imp {
             Some(number) => change.end.at(number),
             None => change.end.clone(),
         };
-        let place = stream
-            .last_set
-            .iter()
-            .position(|(key, _)| *key == change.key);
+        let place = stream.last_set.iter().position(|(key, _)| *key == change.key);
         let unchanged = place.is_some_and(|place| stream.last_set[place].1 == setting);
         if !unchanged || change.on_the_way.is_none() {
             let Some(value) = setting.to_value(&change.key) else {
                 return; // cannot be: it was made for this property
             };
-            setup
-                .effect
-                .set_property_from_value(change.key.name(), &value);
+            setup.effect.set_property_from_value(change.key.name(), &value);
         }
         if change.report {
             let running_time = now;
             let applied = Report::Applied { running_time };
-            tell(
-                setup,
-                change.id,
-                &change.key,
-                &setting.to_string(),
-                &applied,
-            );
+            tell(setup, change.id, &change.key, &setting.to_string(), &applied);
         }
         match (change.on_the_way, place) {
             (Some(_), Some(place)) => stream.last_set[place].1 = setting,
@@ -385,29 +356,15 @@ mod imp {
                 if let Some(place) = place {
                     stream.last_set.swap_remove(place);
                 }
-                let finished = Report::Finished {
-                    running_time: now,
-                    complete: true,
-                };
-                tell(
-                    setup,
-                    change.id,
-                    &change.key,
-                    &setting.to_string(),
-                    &finished,
-                );
+                let finished = Report::Finished { running_time: now, complete: true };
+                tell(setup, change.id, &change.key, &setting.to_string(), &finished);
             }
         }
     }
 
     fn tell(setup: &Setup, id: u64, key: &glib::ParamSpec, value: &str, report: &Report) {
         let name = setup.effect.name();
-        let about = About {
-            id,
-            name: &name,
-            property: key.name(),
-            value,
-        };
+        let about = About { id, name: &name, property: key.name(), value };
         post(setup.shared.bin(), report.to_structure(about));
     }
 
@@ -426,15 +383,9 @@ mod imp {
             let Some(caps) = stream.caps.clone() else {
                 return;
             };
-            let original = Original {
-                buffer: buffer.clone(),
-                caps,
-                audio: audio.map(|(info, _)| info),
-            };
-            setup
-                .shared
-                .originals()
-                .keep(pts.nseconds(), frames, rate, original);
+            let original =
+                Original { buffer: buffer.clone(), caps, audio: audio.map(|(info, _)| info) };
+            setup.shared.originals().keep(pts.nseconds(), frames, rate, original);
         } else {
             setup.shared.originals().stop(pts.nseconds());
         }
@@ -457,15 +408,12 @@ pub(super) fn raw_templates() -> &'static [gst::PadTemplate] {
             .structure(gst::Structure::new_empty("audio/x-raw"))
             .structure(gst::Structure::new_empty("video/x-raw"))
             .build();
-        [
-            ("sink", gst::PadDirection::Sink),
-            ("src", gst::PadDirection::Src),
-        ]
-        .into_iter()
-        .filter_map(|(name, direction)| {
-            gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-        })
-        .collect()
+        [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
     });
     &TEMPLATES
 }

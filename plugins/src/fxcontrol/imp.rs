@@ -114,10 +114,8 @@ impl ObjectImpl for FxControl {
         self.parent_constructed();
         let obj = self.obj();
         self.shared.bin().set(Some(&*obj));
-        obj.add_pad(&self.sinkpad)
-            .expect("a new element has no pads");
-        obj.add_pad(&self.srcpad)
-            .expect("a new element has no pads");
+        obj.add_pad(&self.sinkpad).expect("a new element has no pads");
+        obj.add_pad(&self.srcpad).expect("a new element has no pads");
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -137,11 +135,7 @@ impl ObjectImpl for FxControl {
                     .action()
                     .class_handler(|args| {
                         answer(args, |args| {
-                            Some((
-                                Input::Number(args[3].get().ok()?),
-                                args[4].get().ok()?,
-                                None,
-                            ))
+                            Some((Input::Number(args[3].get().ok()?), args[4].get().ok()?, None))
                         })
                     })
                     .build(),
@@ -153,9 +147,7 @@ impl ObjectImpl for FxControl {
                     .return_type::<Option<String>>()
                     .action()
                     .class_handler(|args| {
-                        answer(args, |args| {
-                            Some((Input::Text(args[3].get().ok()?), 0, None))
-                        })
+                        answer(args, |args| Some((Input::Text(args[3].get().ok()?), 0, None)))
                     })
                     .build(),
                 // control-shaped (name, property, value, duration, shape): as control, another way.
@@ -211,10 +203,7 @@ impl ElementImpl for FxControl {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
-        if matches!(
-            transition,
-            gst::StateChange::NullToReady | gst::StateChange::ReadyToPaused
-        ) {
+        if matches!(transition, gst::StateChange::NullToReady | gst::StateChange::ReadyToPaused) {
             self.set_up().map_err(|error| {
                 gst::element_imp_error!(self, gst::LibraryError::Settings, ("{error}"));
                 gst::StateChangeError
@@ -252,13 +241,7 @@ fn answer(
             duration,
             shape: shape.unwrap_or_default(),
         };
-        Some(
-            element
-                .imp()
-                .control(&asked)
-                .err()
-                .map(|why| why.to_string()),
-        )
+        Some(element.imp().control(&asked).err().map(|why| why.to_string()))
     };
     // NULL is no name, no property and no text.
     let reason = asked().unwrap_or_else(|| Some("an argument is missing".to_owned()));
@@ -271,17 +254,11 @@ impl FxControl {
     }
 
     fn chain(&self) -> Option<Arc<Chain>> {
-        self.chain
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn replace_chain(&self, chain: Option<Arc<Chain>>) -> Option<Arc<Chain>> {
-        std::mem::replace(
-            &mut *self.chain.lock().unwrap_or_else(PoisonError::into_inner),
-            chain,
-        )
+        std::mem::replace(&mut *self.chain.lock().unwrap_or_else(PoisonError::into_inner), chain)
     }
 
     fn fx(&self) -> Option<String> {
@@ -290,11 +267,7 @@ impl FxControl {
 
     fn set_fx(&self, fx: Option<String>) {
         if self.obj().current_state() > gst::State::Ready {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "fx cannot change while media flows: kept as it is"
-            );
+            gst::warning!(CAT, imp = self, "fx cannot change while media flows: kept as it is");
             return;
         }
         self.settings().fx = fx;
@@ -303,10 +276,7 @@ impl FxControl {
     /// Makes the chain and puts it in, unless a fresh one of the same settings is there.
     fn set_up(&self) -> Result<(), FxError> {
         let settings = self.settings().clone();
-        if self
-            .chain()
-            .is_some_and(|chain| chain.is_current(&settings))
-        {
+        if self.chain().is_some_and(|chain| chain.is_current(&settings)) {
             return Ok(());
         }
         self.tear_down();
@@ -340,26 +310,16 @@ impl FxControl {
     pub(super) fn control(&self, asked: &Asked<'_>) -> Result<(), FxError> {
         let id = self.shared.next_command();
         let chain = self.chain();
-        let resolved = chain
-            .as_ref()
-            .ok_or(FxError::NotReady)
-            .and_then(|chain| chain.resolve(asked, id));
+        let resolved =
+            chain.as_ref().ok_or(FxError::NotReady).and_then(|chain| chain.resolve(asked, id));
         let value = match &resolved {
             Ok((_, command)) => command.end.to_string(),
             Err(_) => asked.input.to_string(),
         };
-        let about = About {
-            id,
-            name: asked.name,
-            property: asked.property,
-            value: &value,
-        };
+        let about = About { id, name: asked.name, property: asked.property, value: &value };
         match resolved {
             Ok((gate, command)) => {
-                let report = Report::Accepted {
-                    duration: command.duration,
-                    shape: command.shape,
-                };
+                let report = Report::Accepted { duration: command.duration, shape: command.shape };
                 // First told, then done: on the bus "accepted" comes before "started".
                 post(self.shared.bin(), report.to_structure(about));
                 gate.push(command);
@@ -368,10 +328,7 @@ impl FxControl {
             Err(error) => {
                 gst::debug!(CAT, imp = self, "refused: {error}");
                 let reason = error.to_string();
-                post(
-                    self.shared.bin(),
-                    Report::Refused { reason }.to_structure(about),
-                );
+                post(self.shared.bin(), Report::Refused { reason }.to_structure(about));
                 Err(error)
             }
         }

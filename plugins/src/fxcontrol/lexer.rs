@@ -50,10 +50,7 @@ impl<'a> Lexer<'a> {
 
     /// The longest run of letters, digits, `-` and `_`; may be empty.
     pub(super) fn identifier(&mut self) -> &'a str {
-        let end = self
-            .rest
-            .find(|character| !is_identifier(character))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|character| !is_identifier(character)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word

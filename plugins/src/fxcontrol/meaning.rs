@@ -61,15 +61,8 @@ const FILE_WORDS: [&str; 22] = [
 ];
 
 /// Words in the description of a text property that tell that it names a file.
-const FILE_BLURB_WORDS: [&str; 7] = [
-    "file",
-    "filename",
-    "filenames",
-    "files",
-    "path",
-    "directory",
-    "location",
-];
+const FILE_BLURB_WORDS: [&str; 7] =
+    ["file", "filename", "filenames", "files", "path", "directory", "location"];
 
 /// Text properties that are shown or drawn: a slash in them is a slash.
 const PLAIN_WORDS: [&str; 6] = ["text", "font", "format", "label", "title", "message"];
@@ -113,11 +106,7 @@ pub(super) fn meaning(name: &str, blurb: &str, is_text: bool) -> Meaning {
         .map(str::to_ascii_lowercase)
         .collect();
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    let ends = |list: &[&str]| {
-        words
-            .iter()
-            .any(|word| list.iter().any(|end| word.ends_with(end)))
-    };
+    let ends = |list: &[&str]| words.iter().any(|word| list.iter().any(|end| word.ends_with(end)));
     if has(&OUTSIDE_WORDS) || (is_text && ends(&["uri", "url"])) {
         Meaning::Outside
     } else if !is_text {

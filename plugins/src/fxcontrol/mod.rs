@@ -115,21 +115,10 @@ impl FxControl {
         duration: u64,
         shape: FxControlShape,
     ) -> Result<(), FxError> {
-        self.imp().control(&chain::Asked {
-            name,
-            property,
-            input: value,
-            duration,
-            shape,
-        })
+        self.imp().control(&chain::Asked { name, property, input: value, duration, shape })
     }
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    gst::Element::register(
-        Some(plugin),
-        "fxcontrol",
-        gst::Rank::NONE,
-        FxControl::static_type(),
-    )
+    gst::Element::register(Some(plugin), "fxcontrol", gst::Rank::NONE, FxControl::static_type())
 }

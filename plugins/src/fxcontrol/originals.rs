@@ -74,12 +74,7 @@ pub(super) struct Originals<B> {
 
 impl<B> Default for Originals<B> {
     fn default() -> Self {
-        Self {
-            kept: VecDeque::new(),
-            stretches: VecDeque::new(),
-            expected: None,
-            counted: (0, 0),
-        }
+        Self { kept: VecDeque::new(), stretches: VecDeque::new(), expected: None, counted: (0, 0) }
     }
 }
 
@@ -103,18 +98,12 @@ impl<B: Clone> Originals<B> {
 
     /// Keeps what enters while bypass is on. `rate` is 0 for video, whose frames count one each.
     pub(super) fn keep(&mut self, pts: u64, frames: u64, rate: u64, buffer: B) {
-        let open = self
-            .stretches
-            .back()
-            .is_some_and(|last| last.until.is_none());
+        let open = self.stretches.back().is_some_and(|last| last.until.is_none());
         if !open {
             let gap = pts.saturating_sub(self.counted.0);
             let position = self.counted.1.saturating_add(to_frames(gap, rate));
             self.counted = (pts, position);
-            self.stretches.push_back(Stretch {
-                since: (pts, position),
-                until: None,
-            });
+            self.stretches.push_back(Stretch { since: (pts, position), until: None });
         }
         let position = self.counted.1;
         self.counted.1 = position.saturating_add_unsigned(frames);
@@ -122,12 +111,7 @@ impl<B: Clone> Originals<B> {
             0 => pts,
             rate => pts.saturating_add(frames.saturating_mul(SECOND) / rate),
         };
-        self.kept.push_back(Kept {
-            pts,
-            position,
-            frames,
-            buffer,
-        });
+        self.kept.push_back(Kept { pts, position, frames, buffer });
         while let Some(first) = self.kept.front()
             && pts.saturating_sub(first.pts) > KEEP
         {
@@ -174,11 +158,7 @@ impl<B: Clone> Originals<B> {
         while at < end {
             let (until, instead) = self.instead_at(at);
             let until = until.clamp(at.saturating_add(1), end);
-            parts.push(Part {
-                first: at.abs_diff(start),
-                frames: until.abs_diff(at),
-                instead,
-            });
+            parts.push(Part { first: at.abs_diff(start), frames: until.abs_diff(at), instead });
             at = until;
         }
         parts
@@ -212,10 +192,7 @@ impl<B: Clone> Originals<B> {
 
     /// What goes to the frame at `at`, and where that ends.
     fn instead_at(&self, at: i64) -> (i64, Instead<B>) {
-        if let Some(kept) = self
-            .kept
-            .iter()
-            .find(|kept| (kept.position..kept.end()).contains(&at))
+        if let Some(kept) = self.kept.iter().find(|kept| (kept.position..kept.end()).contains(&at))
         {
             let offset = at.abs_diff(kept.position);
             return (kept.end(), Instead::Original(kept.buffer.clone(), offset));
@@ -229,10 +206,7 @@ impl<B: Clone> Originals<B> {
         let next = next_kept.chain(next_on).filter(|next| *next > at).min();
         let next = next.unwrap_or(i64::MAX);
         match on {
-            Some(on) => (
-                on.until.map_or(next, |until| until.1.min(next)),
-                Instead::Silence,
-            ),
+            Some(on) => (on.until.map_or(next, |until| until.1.min(next)), Instead::Silence),
             None => (next, Instead::Effect),
         }
     }
@@ -252,10 +226,7 @@ mod tests {
         frames: u64,
     ) -> Vec<(u64, u64, Instead<&'static str>)> {
         let parts = originals.parts(ms * MS, frames, RATE);
-        parts
-            .into_iter()
-            .map(|part| (part.first, part.frames, part.instead))
-            .collect()
+        parts.into_iter().map(|part| (part.first, part.frames, part.instead)).collect()
     }
 
     #[test]
@@ -273,19 +244,13 @@ mod tests {
         originals.keep(120 * MS, 20, RATE, "b");
         originals.stop(140 * MS);
         // Out come buffers of 16, of media that went in before, during and after.
-        assert_eq!(
-            parts(&mut originals, 90, 16),
-            [(0, 10, Effect), (10, 6, Original("a", 0))]
-        );
+        assert_eq!(parts(&mut originals, 90, 16), [(0, 10, Effect), (10, 6, Original("a", 0))]);
         assert_eq!(
             parts(&mut originals, 106, 16),
             [(0, 14, Original("a", 6)), (14, 2, Original("b", 0))]
         );
         assert_eq!(parts(&mut originals, 122, 16), [(0, 16, Original("b", 2))]);
-        assert_eq!(
-            parts(&mut originals, 138, 16),
-            [(0, 2, Original("b", 18)), (2, 14, Effect)]
-        );
+        assert_eq!(parts(&mut originals, 138, 16), [(0, 2, Original("b", 18)), (2, 14, Effect)]);
         assert!(!originals.is_idle());
         assert_eq!(parts(&mut originals, 154, 16), [(0, 16, Effect)]);
         assert!(originals.is_idle());

@@ -173,10 +173,7 @@ impl Policy {
     pub fn from_lists(allow: &str, deny: &str, folders: &str) -> Self {
         let list = |text: &str, separator| -> Vec<String> {
             let words = text.split(separator).map(str::trim);
-            words
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect()
+            words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
         Self {
             allow: list(allow, ','),
@@ -259,11 +256,8 @@ impl Policy {
     /// Where `value` really leads, if that is a file in one of the folders: links are followed, a
     /// relative path counts from the working directory, then from each folder.
     fn resolve(&self, value: &str) -> Option<String> {
-        let folders: Vec<PathBuf> = self
-            .folders
-            .iter()
-            .filter_map(|folder| folder.canonicalize().ok())
-            .collect();
+        let folders: Vec<PathBuf> =
+            self.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
         let bases = std::iter::once(Path::new("")).chain(folders.iter().map(PathBuf::as_path));
         bases
             .filter_map(|base| base.join(value).canonicalize().ok())
@@ -292,9 +286,7 @@ mod tests {
         Facts {
             factory: factory.into(),
             klass: klass.into(),
-            pads: sinks
-                .chain(sources.iter().map(|media| pad(false, media)))
-                .collect(),
+            pads: sinks.chain(sources.iter().map(|media| pad(false, media))).collect(),
             handles_uri: false,
             is_bin: false,
         }
@@ -306,91 +298,27 @@ mod tests {
         use MediaKind::{Audio, Video};
         let class = |word: &str| Err(R::Class(word.into()));
         let table = [
-            (
-                facts("pitch", "Filter/Effect/Audio", &["a"], &["a"]),
-                Audio,
-                Ok(()),
-            ),
-            (
-                facts("pitch", "Filter/Effect/Audio", &["a"], &["a"]),
-                Video,
-                Err(R::Pads(Video)),
-            ),
-            (
-                facts("mozza", "Filter/Effect/Video", &["v"], &["v"]),
-                Video,
-                Ok(()),
-            ),
-            (
-                facts("textoverlay", "Filter/Editor/Video", &["v", "t"], &["v"]),
-                Video,
-                Ok(()),
-            ),
+            (facts("pitch", "Filter/Effect/Audio", &["a"], &["a"]), Audio, Ok(())),
+            (facts("pitch", "Filter/Effect/Audio", &["a"], &["a"]), Video, Err(R::Pads(Video))),
+            (facts("mozza", "Filter/Effect/Video", &["v"], &["v"]), Video, Ok(())),
+            (facts("textoverlay", "Filter/Editor/Video", &["v", "t"], &["v"]), Video, Ok(())),
             (
                 facts("disparity", "Filter/Effect/Video", &["v", "v"], &["v"]),
                 Video,
                 Err(R::Pads(Video)),
             ),
-            (
-                facts("wavescope", "Visualization", &["a"], &["v"]),
-                Audio,
-                Err(R::Pads(Audio)),
-            ),
-            (
-                facts("split", "Filter", &["v"], &["v", "t"]),
-                Video,
-                Err(R::Pads(Video)),
-            ),
-            (
-                facts("audiomixer", "Generic/Audio", &["a?"], &["a"]),
-                Audio,
-                Err(R::Pads(Audio)),
-            ),
-            (
-                facts("glfilter", "Filter/Effect/Video", &["g"], &["g"]),
-                Video,
-                Err(R::Pads(Video)),
-            ),
-            (
-                facts("valve", "Filter", &["*"], &["*"]),
-                Audio,
-                Err(R::Any(Audio)),
-            ),
-            (
-                facts("tee", "Generic", &["*"], &["*?"]),
-                Audio,
-                Err(R::Known),
-            ),
-            (
-                facts("filesink", "Sink/File", &["*"], &[]),
-                Audio,
-                class("Sink"),
-            ),
-            (
-                facts("filesrc", "Source/File", &[], &["*"]),
-                Audio,
-                class("Source"),
-            ),
-            (
-                facts("udpsink", "Sink/Network", &["*"], &[]),
-                Audio,
-                class("Sink"),
-            ),
-            (
-                facts("x", "Filter/Network/Audio", &["a"], &["a"]),
-                Audio,
-                class("Network"),
-            ),
-            (
-                facts("y", "Codec/Parser/Converter/Audio", &["a"], &["a"]),
-                Audio,
-                class("Codec"),
-            ),
-            (
-                facts("b", "Filter/Effect/Audio", &[], &["a"]),
-                Audio,
-                Err(R::Pads(Audio)),
-            ),
+            (facts("wavescope", "Visualization", &["a"], &["v"]), Audio, Err(R::Pads(Audio))),
+            (facts("split", "Filter", &["v"], &["v", "t"]), Video, Err(R::Pads(Video))),
+            (facts("audiomixer", "Generic/Audio", &["a?"], &["a"]), Audio, Err(R::Pads(Audio))),
+            (facts("glfilter", "Filter/Effect/Video", &["g"], &["g"]), Video, Err(R::Pads(Video))),
+            (facts("valve", "Filter", &["*"], &["*"]), Audio, Err(R::Any(Audio))),
+            (facts("tee", "Generic", &["*"], &["*?"]), Audio, Err(R::Known)),
+            (facts("filesink", "Sink/File", &["*"], &[]), Audio, class("Sink")),
+            (facts("filesrc", "Source/File", &[], &["*"]), Audio, class("Source")),
+            (facts("udpsink", "Sink/Network", &["*"], &[]), Audio, class("Sink")),
+            (facts("x", "Filter/Network/Audio", &["a"], &["a"]), Audio, class("Network")),
+            (facts("y", "Codec/Parser/Converter/Audio", &["a"], &["a"]), Audio, class("Codec")),
+            (facts("b", "Filter/Effect/Audio", &[], &["a"]), Audio, Err(R::Pads(Audio))),
         ];
         for (facts, kind, wanted) in table {
             let policy = Policy::default();
@@ -398,20 +326,8 @@ mod tests {
         }
         let effect = facts("z", "Filter/Effect/Audio", &["a"], &["a"]);
         for (facts, wanted) in [
-            (
-                Facts {
-                    is_bin: true,
-                    ..effect.clone()
-                },
-                R::Bin,
-            ),
-            (
-                Facts {
-                    handles_uri: true,
-                    ..effect
-                },
-                R::Uri,
-            ),
+            (Facts { is_bin: true, ..effect.clone() }, R::Bin),
+            (Facts { handles_uri: true, ..effect }, R::Uri),
         ] {
             assert_eq!(Policy::default().check_element(&facts, Audio), Err(wanted));
         }
@@ -424,19 +340,13 @@ mod tests {
         let sink = facts("filesink", "Sink/File", &["*"], &[]);
         let policy = Policy::from_lists("identity, filesink,, ", "pitch", "");
         assert_eq!(policy.check_element(&identity, MediaKind::Audio), Ok(()));
-        assert_eq!(
-            policy.check_element(&pitch, MediaKind::Audio),
-            Err(ElementRefusal::Denied)
-        );
+        assert_eq!(policy.check_element(&pitch, MediaKind::Audio), Err(ElementRefusal::Denied));
         assert_eq!(
             policy.check_element(&sink, MediaKind::Audio),
             Err(ElementRefusal::Pads(MediaKind::Audio))
         );
         let policy = Policy::from_lists("identity", "identity", "");
-        assert_eq!(
-            policy.check_element(&identity, MediaKind::Audio),
-            Err(ElementRefusal::Denied)
-        );
+        assert_eq!(policy.check_element(&identity, MediaKind::Audio), Err(ElementRefusal::Denied));
     }
 
     #[test]
@@ -463,10 +373,7 @@ mod tests {
             (path("effects-not/in"), Ok(inside.clone())),
             (path("effects/../effects/smile.dfm"), Ok(inside)),
             (path("effects-not/smile.dfm"), Err(PropertyRefusal::File)),
-            (
-                "../effects-not/smile.dfm".into(),
-                Err(PropertyRefusal::File),
-            ),
+            ("../effects-not/smile.dfm".into(), Err(PropertyRefusal::File)),
             (path("effects/out"), Err(PropertyRefusal::File)),
             (path("effects"), Err(PropertyRefusal::File)),
             (path("effects/new"), Err(PropertyRefusal::File)),
@@ -482,30 +389,18 @@ mod tests {
         }
         let nowhere = Policy::default();
         let file = path("effects/smile.dfm");
-        assert_eq!(
-            nowhere.check_property("location", "", Some(&file)),
-            Err(PropertyRefusal::File)
-        );
+        assert_eq!(nowhere.check_property("location", "", Some(&file)), Err(PropertyRefusal::File));
     }
 
     #[test]
     fn numbers_and_plain_texts_pass_and_structure_does_not() {
         let policy = Policy::default();
         assert_eq!(policy.check_property("pitch", "", None), Ok(None));
-        assert_eq!(
-            policy.check_property("text", "", Some("a/b ../c")),
-            Ok(None)
-        );
+        assert_eq!(policy.check_property("text", "", Some("a/b ../c")), Ok(None));
         assert_eq!(policy.check_property("preset", "", Some("warm")), Ok(None));
         for name in ["name", "parent"] {
-            assert_eq!(
-                policy.check_property(name, "", Some("x")),
-                Err(PropertyRefusal::Structure)
-            );
+            assert_eq!(policy.check_property(name, "", Some("x")), Err(PropertyRefusal::Structure));
         }
-        assert_eq!(
-            policy.check_property("port", "", None),
-            Err(PropertyRefusal::Outside)
-        );
+        assert_eq!(policy.check_property("port", "", None), Err(PropertyRefusal::Outside));
     }
 }

@@ -21,10 +21,7 @@ pub enum Shape {
     Cosine,
     /// Equal ratios in equal times, as the ear hears gain and pitch. Linear when the two ends do
     /// not have the same sign or one is zero.
-    #[enum_value(
-        name = "Exponential: equal ratios in equal times",
-        nick = "exponential"
-    )]
+    #[enum_value(name = "Exponential: equal ratios in equal times", nick = "exponential")]
     Exponential,
 }
 
@@ -109,13 +106,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn ramp(shape: Shape, from: f64, to: f64) -> Ramp {
-        Ramp {
-            start: 1000 * MS,
-            duration: 100 * MS,
-            from,
-            to,
-            shape,
-        }
+        Ramp { start: 1000 * MS, duration: 100 * MS, from, to, shape }
     }
 
     #[test]
@@ -126,19 +117,9 @@ mod tests {
             (Shape::Linear, 0.0, 2.0, [0.0, 0.5, 1.0, 1.5, 2.0]),
             (Shape::Linear, 1.0, -1.0, [1.0, 0.5, 0.0, -0.5, -1.0]),
             (Shape::Step, 0.0, 2.0, [2.0; 5]),
-            (
-                Shape::Cosine,
-                0.0,
-                1.0,
-                [0.0, (2.0 - root) / 4.0, 0.5, (2.0 + root) / 4.0, 1.0],
-            ),
+            (Shape::Cosine, 0.0, 1.0, [0.0, (2.0 - root) / 4.0, 0.5, (2.0 + root) / 4.0, 1.0]),
             (Shape::Exponential, 1.0, 16.0, [1.0, 2.0, 4.0, 8.0, 16.0]),
-            (
-                Shape::Exponential,
-                -1.0,
-                -16.0,
-                [-1.0, -2.0, -4.0, -8.0, -16.0],
-            ),
+            (Shape::Exponential, -1.0, -16.0, [-1.0, -2.0, -4.0, -8.0, -16.0]),
             (Shape::Exponential, 0.0, 1.0, [0.0, 0.25, 0.5, 0.75, 1.0]),
             (Shape::Exponential, -1.0, 1.0, [-1.0, -0.5, 0.0, 0.5, 1.0]),
             (Shape::Linear, 3.0, 3.0, [3.0; 5]),
@@ -158,10 +139,7 @@ mod tests {
             assert_eq!(ramp.value_at(0).to_bits(), 1f64.to_bits());
             assert_eq!(ramp.value_at(u64::MAX).to_bits(), 2f64.to_bits());
         }
-        let at_once = Ramp {
-            duration: 0,
-            ..ramp(Shape::Linear, 1.0, 2.0)
-        };
+        let at_once = Ramp { duration: 0, ..ramp(Shape::Linear, 1.0, 2.0) };
         assert_eq!(at_once.value_at(1000 * MS).to_bits(), 2f64.to_bits());
     }
 

@@ -9,26 +9,11 @@ use gst::prelude::*;
 /// What one message tells about a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Report {
-    Accepted {
-        duration: u64,
-        shape: Shape,
-    },
-    Refused {
-        reason: String,
-    },
-    Started {
-        running_time: u64,
-        duration: u64,
-        shape: Shape,
-        from: Option<f64>,
-    },
-    Applied {
-        running_time: u64,
-    },
-    Finished {
-        running_time: u64,
-        complete: bool,
-    },
+    Accepted { duration: u64, shape: Shape },
+    Refused { reason: String },
+    Started { running_time: u64, duration: u64, shape: Shape, from: Option<f64> },
+    Applied { running_time: u64 },
+    Finished { running_time: u64, complete: bool },
 }
 
 /// Which command, and the value it is about.
@@ -58,27 +43,19 @@ impl Report {
             .field("property", about.property)
             .field("value", about.value);
         match self {
-            Self::Accepted { duration, shape } => structure
-                .field("duration", *duration)
-                .field("shape", shape.nick()),
+            Self::Accepted { duration, shape } => {
+                structure.field("duration", *duration).field("shape", shape.nick())
+            }
             Self::Refused { reason } => structure.field("reason", reason.as_str()),
-            Self::Started {
-                running_time,
-                duration,
-                shape,
-                from,
-            } => structure
+            Self::Started { running_time, duration, shape, from } => structure
                 .field("running-time", *running_time)
                 .field("duration", *duration)
                 .field("shape", shape.nick())
                 .field_if_some("from", from.map(|from| from.to_string())),
             Self::Applied { running_time } => structure.field("running-time", *running_time),
-            Self::Finished {
-                running_time,
-                complete,
-            } => structure
-                .field("running-time", *running_time)
-                .field("complete", *complete),
+            Self::Finished { running_time, complete } => {
+                structure.field("running-time", *running_time).field("complete", *complete)
+            }
         }
         .build()
     }

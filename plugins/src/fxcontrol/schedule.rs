@@ -80,11 +80,7 @@ impl<K, V> Default for Schedule<K, V> {
 impl<K, V> Schedule<K, V> {
     /// A schedule whose `timeline` is in order of time.
     pub(super) fn new(timeline: Vec<(u64, Command<K, V>)>) -> Self {
-        Self {
-            timeline,
-            next: 0,
-            moves: Vec::new(),
-        }
+        Self { timeline, next: 0, moves: Vec::new() }
     }
 
     /// Running time begins anew: so does the timeline, and what is on its way stops where it is.
@@ -103,11 +99,7 @@ impl<K, V> Schedule<K, V> {
         let due = self.timeline.get(self.next).map(|(time, _)| *time);
         let ends = self.moves.iter().map(|on_way| on_way.ramp.end());
         let slice = (!self.moves.is_empty()).then(|| now.saturating_add(period.max(1)));
-        due.into_iter()
-            .chain(ends)
-            .chain(slice)
-            .filter(|cut| *cut > now)
-            .fold(end, u64::min)
+        due.into_iter().chain(ends).chain(slice).filter(|cut| *cut > now).fold(end, u64::min)
     }
 }
 
@@ -124,10 +116,7 @@ impl<K: PartialEq + Clone, V: Clone> Schedule<K, V> {
 
     /// What the move of `key`, if there is one, has reached at `now`.
     pub(super) fn reached(&self, key: &K, now: u64) -> Option<f64> {
-        let on_way = self
-            .moves
-            .iter()
-            .find(|on_way| on_way.command.key == *key)?;
+        let on_way = self.moves.iter().find(|on_way| on_way.command.key == *key)?;
         Some(on_way.ramp.value_at(now))
     }
 
@@ -139,10 +128,7 @@ impl<K: PartialEq + Clone, V: Clone> Schedule<K, V> {
         from: Option<f64>,
         at: u64,
     ) -> Option<Interrupted<K, V>> {
-        let place = self
-            .moves
-            .iter()
-            .position(|on_way| on_way.command.key == command.key);
+        let place = self.moves.iter().position(|on_way| on_way.command.key == command.key);
         let interrupted = place.map(|place| {
             let on_way = self.moves.remove(place);
             Interrupted {
@@ -152,26 +138,12 @@ impl<K: PartialEq + Clone, V: Clone> Schedule<K, V> {
             }
         });
         let ramp = match (from, command.number) {
-            (Some(from), Some(to)) => Ramp {
-                start: at,
-                duration: command.duration,
-                from,
-                to,
-                shape: command.shape,
-            },
-            _ => Ramp {
-                start: at,
-                duration: 0,
-                from: 0.0,
-                to: 0.0,
-                shape: Shape::Step,
-            },
+            (Some(from), Some(to)) => {
+                Ramp { start: at, duration: command.duration, from, to, shape: command.shape }
+            }
+            _ => Ramp { start: at, duration: 0, from: 0.0, to: 0.0, shape: Shape::Step },
         };
-        self.moves.push(Move {
-            command,
-            ramp,
-            next_report: 0,
-        });
+        self.moves.push(Move { command, ramp, next_report: 0 });
         interrupted
     }
 
@@ -208,9 +180,7 @@ pub(super) struct Waiting<K, V> {
 
 impl<K, V> Default for Waiting<K, V> {
     fn default() -> Self {
-        Self {
-            commands: VecDeque::new(),
-        }
+        Self { commands: VecDeque::new() }
     }
 }
 
@@ -221,8 +191,7 @@ impl<K: PartialEq, V> Waiting<K, V> {
             command.duration == 0 || command.number.is_none() || command.shape == Shape::Step
         };
         let ramp = !is_step(&command);
-        self.commands
-            .retain(|earlier| earlier.key != command.key || (ramp && is_step(earlier)));
+        self.commands.retain(|earlier| earlier.key != command.key || (ramp && is_step(earlier)));
         self.commands.push_back(command);
     }
 
@@ -242,31 +211,18 @@ mod tests {
     type Plan = Schedule<&'static str, f64>;
 
     fn command(id: u64, key: &'static str, end: f64, ms: u64) -> Command<&'static str, f64> {
-        Command {
-            id,
-            key,
-            end,
-            number: Some(end),
-            duration: ms * MS,
-            shape: Shape::Linear,
-        }
+        Command { id, key, end, number: Some(end), duration: ms * MS, shape: Shape::Linear }
     }
 
     fn values(plan: &mut Plan, ms: u64) -> Vec<(u64, Option<f64>)> {
         let changes = plan.step(ms * MS);
-        changes
-            .into_iter()
-            .map(|change| (change.id, change.on_the_way))
-            .collect()
+        changes.into_iter().map(|change| (change.id, change.on_the_way)).collect()
     }
 
     #[test]
     fn a_ramp_goes_its_way_and_ends_on_its_exact_value() {
         let mut plan = Plan::default();
-        assert_eq!(
-            plan.begin(command(1, "a", 1.0, 100), Some(0.0), 50 * MS),
-            None
-        );
+        assert_eq!(plan.begin(command(1, "a", 1.0, 100), Some(0.0), 50 * MS), None);
         assert_eq!(values(&mut plan, 50), [(1, Some(0.0))]);
         assert_eq!(values(&mut plan, 75), [(1, Some(0.25))]);
         assert_eq!(values(&mut plan, 150), [(1, None)]);
@@ -281,9 +237,7 @@ mod tests {
         plan.begin(command(2, "b", 1.0, 100), Some(0.0), 0);
         let reached = plan.reached(&"a", 40 * MS);
         assert_eq!(reached, Some(0.4));
-        let interrupted = plan
-            .begin(command(3, "a", 0.0, 100), reached, 40 * MS)
-            .unwrap();
+        let interrupted = plan.begin(command(3, "a", 0.0, 100), reached, 40 * MS).unwrap();
         assert_eq!((interrupted.command.id, interrupted.reached), (1, 0.4));
         assert_eq!(values(&mut plan, 40), [(2, Some(0.4)), (3, Some(0.4))]);
         assert_eq!(values(&mut plan, 140), [(2, None), (3, None)]);
@@ -308,11 +262,7 @@ mod tests {
         let (at, due) = plan.due(12 * MS).unwrap();
         plan.begin(due, Some(0.0), at);
         assert_eq!(plan.cut(12 * MS, 40 * MS, 5 * MS), 17 * MS);
-        assert_eq!(
-            plan.cut(17 * MS, 40 * MS, 5 * MS),
-            21 * MS,
-            "the end of the ramp"
-        );
+        assert_eq!(plan.cut(17 * MS, 40 * MS, 5 * MS), 21 * MS, "the end of the ramp");
         plan.step(21 * MS);
         assert_eq!(plan.cut(21 * MS, 40 * MS, 5 * MS), 40 * MS);
     }
@@ -348,9 +298,7 @@ mod tests {
         }
         waiting.push(command(1000, "a", 1.0, 5));
         waiting.push(command(1001, "b", 1.0, 0));
-        let left: Vec<_> = std::iter::from_fn(|| waiting.pop())
-            .map(|c| (c.id, c.key))
-            .collect();
+        let left: Vec<_> = std::iter::from_fn(|| waiting.pop()).map(|c| (c.id, c.key)).collect();
         assert_eq!(left, [(999, "a"), (1000, "a"), (1001, "b")]);
     }
 

@@ -56,11 +56,7 @@ mod imp {
             let flags = gst::PadFlags::PROXY_CAPS
                 | gst::PadFlags::PROXY_ALLOCATION
                 | gst::PadFlags::PROXY_SCHEDULING;
-            let pad = |name| {
-                class
-                    .pad_template(name)
-                    .map(|t| gst::Pad::builder_from_template(&t))
-            };
+            let pad = |name| class.pad_template(name).map(|t| gst::Pad::builder_from_template(&t));
             let sinkpad = pad("sink")
                 .expect("the template is below")
                 .chain_function(|_pad, parent, buffer| {
@@ -79,16 +75,8 @@ mod imp {
                 })
                 .flags(flags)
                 .build();
-            let srcpad = pad("src")
-                .expect("the template is below")
-                .flags(flags)
-                .build();
-            Self {
-                sinkpad,
-                srcpad,
-                shared: OnceLock::new(),
-                formats: Mutex::default(),
-            }
+            let srcpad = pad("src").expect("the template is below").flags(flags).build();
+            Self { sinkpad, srcpad, shared: OnceLock::new(), formats: Mutex::default() }
         }
     }
 

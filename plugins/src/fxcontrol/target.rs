@@ -148,10 +148,7 @@ pub(super) fn convert(
         Domain::Enum(class) => to_enum(input, &class),
         Domain::Flags(class) => to_flags(input, &class).map(Setting::Flags),
         Domain::Text => match input {
-            Input::Text(text) => Ok(Setting::Text {
-                set: text.to_owned(),
-                said: text.to_owned(),
-            }),
+            Input::Text(text) => Ok(Setting::Text { set: text.to_owned(), said: text.to_owned() }),
             Input::Number(_) => Err(wrong(input, "a text")),
         },
     }
@@ -173,17 +170,13 @@ fn check_flags(flags: glib::ParamFlags, moment: Moment) -> Result<(), TargetErro
 
 fn domain(spec: &glib::ParamSpec) -> Option<Domain> {
     // A property taken over from an interface keeps its range there.
-    let target = spec
-        .downcast_ref::<glib::ParamSpecOverride>()
-        .and_then(|spec| spec.redirect_target());
+    let target =
+        spec.downcast_ref::<glib::ParamSpecOverride>().and_then(|spec| spec.redirect_target());
     let spec = target.as_ref().unwrap_or(spec);
     macro_rules! range {
         ($spec:ty, $domain:ident) => {
             if let Some(spec) = spec.downcast_ref::<$spec>() {
-                return Some(Domain::$domain(
-                    spec.minimum().into(),
-                    spec.maximum().into(),
-                ));
+                return Some(Domain::$domain(spec.minimum().into(), spec.maximum().into()));
             }
         };
     }
@@ -215,18 +208,11 @@ fn domain(spec: &glib::ParamSpec) -> Option<Domain> {
 }
 
 fn wrong(input: Input<'_>, wanted: impl Into<String>) -> TargetError {
-    TargetError::Wrong {
-        said: input.to_string(),
-        wanted: wanted.into(),
-    }
+    TargetError::Wrong { said: input.to_string(), wanted: wanted.into() }
 }
 
 fn out_of_range(input: Input<'_>, min: &dyn ToString, max: &dyn ToString) -> TargetError {
-    TargetError::Range {
-        said: input.to_string(),
-        min: min.to_string(),
-        max: max.to_string(),
-    }
+    TargetError::Range { said: input.to_string(), min: min.to_string(), max: max.to_string() }
 }
 
 fn to_number(input: Input<'_>) -> Result<f64, TargetError> {
@@ -234,11 +220,7 @@ fn to_number(input: Input<'_>) -> Result<f64, TargetError> {
         Input::Number(number) => number,
         Input::Text(text) => text.trim().parse().map_err(|_| wrong(input, "a number"))?,
     };
-    if number.is_finite() {
-        Ok(number)
-    } else {
-        Err(TargetError::NotFinite)
-    }
+    if number.is_finite() { Ok(number) } else { Err(TargetError::NotFinite) }
 }
 
 fn to_integer(input: Input<'_>, min: i128, max: i128) -> Result<i128, TargetError> {
@@ -252,11 +234,7 @@ fn to_integer(input: Input<'_>, min: i128, max: i128) -> Result<i128, TargetErro
         #[allow(clippy::cast_possible_truncation)] // saturates far outside every range
         None => to_number(input)?.round() as i128,
     };
-    if (min..=max).contains(&number) {
-        Ok(number)
-    } else {
-        Err(out_of_range(input, &min, &max))
-    }
+    if (min..=max).contains(&number) { Ok(number) } else { Err(out_of_range(input, &min, &max)) }
 }
 
 fn to_single(input: Input<'_>, min: f32, max: f32) -> Result<f64, TargetError> {
@@ -272,11 +250,7 @@ fn to_single(input: Input<'_>, min: f32, max: f32) -> Result<f64, TargetError> {
 
 fn to_double(input: Input<'_>, min: f64, max: f64) -> Result<f64, TargetError> {
     let number = to_number(input)?;
-    if (min..=max).contains(&number) {
-        Ok(number)
-    } else {
-        Err(out_of_range(input, &min, &max))
-    }
+    if (min..=max).contains(&number) { Ok(number) } else { Err(out_of_range(input, &min, &max)) }
 }
 
 fn to_bool(input: Input<'_>) -> Result<bool, TargetError> {
@@ -307,17 +281,14 @@ fn whole<T: TryFrom<i128>>(input: Input<'_>) -> Option<T> {
 
 fn to_enum(input: Input<'_>, class: &glib::EnumClass) -> Result<Setting, TargetError> {
     let by_word = match input {
-        Input::Text(text) if !text.is_empty() => class
-            .value_by_nick(text)
-            .or_else(|| class.value_by_name(text)),
+        Input::Text(text) if !text.is_empty() => {
+            class.value_by_nick(text).or_else(|| class.value_by_name(text))
+        }
         _ => None,
     };
     let found = by_word.or_else(|| whole(input).and_then(|number| class.value(number)));
     found
-        .map(|value| Setting::Enum {
-            value: value.value(),
-            nick: value.nick().to_owned(),
-        })
+        .map(|value| Setting::Enum { value: value.value(), nick: value.nick().to_owned() })
         .ok_or_else(|| {
             let nicks: Vec<_> = class.values().iter().map(glib::EnumValue::nick).collect();
             wrong(input, format!("one of {}", nicks.join(", ")))
@@ -325,16 +296,11 @@ fn to_enum(input: Input<'_>, class: &glib::EnumClass) -> Result<Setting, TargetE
 }
 
 fn to_flags(input: Input<'_>, class: &glib::FlagsClass) -> Result<u32, TargetError> {
-    let known = class
-        .values()
-        .iter()
-        .fold(0, |all, flag| all | flag.value());
+    let known = class.values().iter().fold(0, |all, flag| all | flag.value());
     let by_number = whole::<u32>(input).filter(|number| number & !known == 0);
     let by_words = || match input {
         Input::Text(text) => text.split('+').try_fold(0, |all, nick| {
-            class
-                .value_by_nick(nick.trim())
-                .map(|flag| all | flag.value())
+            class.value_by_nick(nick.trim()).map(|flag| all | flag.value())
         }),
         Input::Number(_) => None,
     };
@@ -419,14 +385,8 @@ pub(super) fn number_of(value: &glib::Value) -> Option<f64> {
         glib::Type::U32 => value.get::<u32>().ok().map(f64::from),
         glib::Type::I64 => value.get::<i64>().ok().map(|number| number as f64),
         glib::Type::U64 => value.get::<u64>().ok().map(|number| number as f64),
-        glib::Type::I_LONG => value
-            .get::<glib::ILong>()
-            .ok()
-            .map(|number| number.0 as f64),
-        glib::Type::U_LONG => value
-            .get::<glib::ULong>()
-            .ok()
-            .map(|number| number.0 as f64),
+        glib::Type::I_LONG => value.get::<glib::ILong>().ok().map(|number| number.0 as f64),
+        glib::Type::U_LONG => value.get::<glib::ULong>().ok().map(|number| number.0 as f64),
         glib::Type::I8 => value.get::<i8>().ok().map(f64::from),
         glib::Type::U8 => value.get::<u8>().ok().map(f64::from),
         _ => None,
@@ -455,27 +415,18 @@ mod tests {
 
     fn specs() -> Vec<glib::ParamSpec> {
         vec![
-            glib::ParamSpecInt::builder("int")
-                .minimum(-5)
-                .maximum(5)
-                .build(),
+            glib::ParamSpecInt::builder("int").minimum(-5).maximum(5).build(),
             glib::ParamSpecUInt::builder("uint").maximum(5).build(),
             glib::ParamSpecInt64::builder("int64").build(),
             glib::ParamSpecUInt64::builder("uint64").build(),
-            glib::ParamSpecLong::builder("long")
-                .minimum(-5)
-                .maximum(5)
-                .build(),
+            glib::ParamSpecLong::builder("long").minimum(-5).maximum(5).build(),
             glib::ParamSpecULong::builder("ulong").maximum(5).build(),
             glib::ParamSpecFloat::builder("float")
                 .minimum(0.1)
                 .maximum(2.0)
                 .default_value(1.0)
                 .build(),
-            glib::ParamSpecDouble::builder("double")
-                .minimum(0.0)
-                .maximum(2.0)
-                .build(),
+            glib::ParamSpecDouble::builder("double").minimum(0.0).maximum(2.0).build(),
             glib::ParamSpecBoolean::builder("boolean").build(),
             glib::ParamSpecEnum::builder_with_default("enum", gst::Format::Time).build(),
             glib::ParamSpecFlags::builder::<gst::SeekFlags>("flags").build(),
@@ -552,17 +503,12 @@ mod tests {
         let specs = specs();
         let refusal = |name: &str, input| {
             let spec = specs.iter().find(|spec| spec.name() == name).unwrap();
-            convert(spec, input, Moment::Running)
-                .unwrap_err()
-                .to_string()
+            convert(spec, input, Moment::Running).unwrap_err().to_string()
         };
         assert_eq!(refusal("int", Number(7.0)), "7 is outside -5 to 5");
         assert_eq!(refusal("boolean", Text("a")), "\"a\" is not true or false");
         assert_eq!(refusal("string", Number(1.0)), "\"1\" is not a text");
-        assert_eq!(
-            refusal("once", Number(1.0)),
-            "it cannot change while media flows"
-        );
+        assert_eq!(refusal("once", Number(1.0)), "it cannot change while media flows");
     }
 
     #[test]

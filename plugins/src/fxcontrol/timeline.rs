@@ -72,10 +72,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(usize, Line)>, TimelineError> {
     let mut number = 1;
     let mut words = Vec::new();
     loop {
-        let at = |fault: TimelineFault| TimelineError {
-            line: number,
-            fault,
-        };
+        let at = |fault: TimelineFault| TimelineError { line: number, fault };
         match lexer.peek() {
             Some('#') if words.is_empty() => {
                 while lexer.peek().is_some_and(|c| c != '\n') {
@@ -148,10 +145,7 @@ mod tests {
     fn lines_come_in_order_of_time() {
         let text = "# a remark; with a semicolon\n2.5 fx volume 0.5 1 cosine\n\n1 fx mute true; 0 t text 'a; b'";
         let lines = parse(text).unwrap();
-        assert_eq!(
-            lines.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
-            [5, 4, 2]
-        );
+        assert_eq!(lines.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [5, 4, 2]);
         assert_eq!(lines[0].1.value, "a; b");
         assert_eq!(lines[1].1.duration, 0);
         assert_eq!(

@@ -54,10 +54,9 @@ fn a_blocked_pad_is_not_pushed_into_and_does_not_hold_up_its_receivers_other_rou
     let open = rig.listener("ann", "eve", &opus_caps(42));
     let probe = blocked
         .pad
-        .add_probe(
-            gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER,
-            |_, _| gst::PadProbeReturn::Ok,
-        )
+        .add_probe(gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER, |_, _| {
+            gst::PadProbeReturn::Ok
+        })
         .unwrap();
     bob.keyframe_requests();
     for index in 0..200 {
@@ -119,9 +118,7 @@ fn a_receiver_that_returns_errors_costs_the_others_nothing_and_may_recover() {
         sender.push_audio(index);
         assert_eq!(fine.packet().index(), index);
     }
-    wait_until("all errors are counted", || {
-        rig.stat(&failing.src, "flow-errors") == 50
-    });
+    wait_until("all errors are counted", || rig.stat(&failing.src, "flow-errors") == 50);
     gate.open();
     sender.push_audio(50);
     assert_eq!(failing.packet().index(), 50);

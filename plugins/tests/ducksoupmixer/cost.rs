@@ -17,9 +17,7 @@ fn a_packet_goes_to_seven_receivers() {
     mixer.set_state(gst::State::Playing).unwrap();
     let sender = gst::Pad::builder(gst::PadDirection::Src).build();
     sender.set_active(true).unwrap();
-    sender
-        .link(&mixer.request_pad_simple("sink_%u").unwrap())
-        .unwrap();
+    sender.link(&mixer.request_pad_simple("sink_%u").unwrap()).unwrap();
     let arrived = Arc::new(AtomicU64::new(0));
     let listeners: Vec<_> = (0..7)
         .map(|number| {
@@ -57,10 +55,7 @@ fn a_packet_goes_to_seven_receivers() {
         pushing += begin.elapsed();
         let expected = u64::from(index + 1) * listeners.len() as u64;
         while arrived.load(Ordering::Relaxed) < expected {
-            assert!(
-                begin.elapsed() < Duration::from_secs(10),
-                "a packet is lost"
-            );
+            assert!(begin.elapsed() < Duration::from_secs(10), "a packet is lost");
             std::thread::yield_now();
         }
         total += begin.elapsed();

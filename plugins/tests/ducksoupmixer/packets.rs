@@ -92,9 +92,7 @@ fn without_promised_caps_the_sources_own_go_out_with_a_fresh_ssrc() {
     sender.push_audio(0);
     assert_eq!(listener.event().type_(), gst::EventType::StreamStart);
     let event = listener.event();
-    let gst::EventView::Caps(event) = event.view() else {
-        panic!("{event:?} instead of caps")
-    };
+    let gst::EventView::Caps(event) = event.view() else { panic!("{event:?} instead of caps") };
     let structure = event.caps().structure(0).unwrap();
     let ssrc = structure.get::<u32>("ssrc").unwrap();
     assert_ne!(ssrc, 7);
@@ -132,18 +130,9 @@ fn buffer_lists_and_packets_of_several_memories_go_through() {
     let rig = Rig::new();
     let sender = rig.sender("bob", &opus_caps(7));
     let listener = rig.listener("ann", "bob", &opus_caps(42));
-    let made = |sequence, payload| Made {
-        ssrc: 7,
-        sequence,
-        timestamp: 0,
-        time: 0,
-        payload,
-    };
+    let made = |sequence, payload| Made { ssrc: 7, sequence, timestamp: 0, time: 0, payload };
     let mut split = made(1, &[]).buffer();
-    split
-        .get_mut()
-        .unwrap()
-        .append_memory(gst::Memory::from_slice([1, 2, 3]));
+    split.get_mut().unwrap().append_memory(gst::Memory::from_slice([1, 2, 3]));
     let mut list = gst::BufferList::new();
     list.get_mut().unwrap().add(made(0, &[9, 9]).buffer());
     list.get_mut().unwrap().add(split);

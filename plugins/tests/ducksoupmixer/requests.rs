@@ -132,12 +132,7 @@ fn other_events_of_a_receiver_reach_no_source() {
     let structure = gst::Structure::new_empty("whatever");
     listener.push_up(gst::event::CustomUpstream::new(structure));
     listener.push_up(gst::event::Latency::new(gst::ClockTime::from_mseconds(9)));
-    listener.push_up(gst::event::Qos::new(
-        gst::QOSType::Underflow,
-        0.5,
-        0,
-        gst::ClockTime::ZERO,
-    ));
+    listener.push_up(gst::event::Qos::new(gst::QOSType::Underflow, 0.5, 0, gst::ClockTime::ZERO));
     listener.push_up(gst::event::Reconfigure::new());
     assert_eq!(bob.upstream().len(), 0);
 }

@@ -81,11 +81,7 @@ impl Rig {
             .build();
         pad.set_active(true).unwrap();
         pad.link(&sink).unwrap();
-        Sender {
-            pad,
-            sink,
-            upstream,
-        }
+        Sender { pad, sink, upstream }
     }
 
     /// A route with promised caps, linked.
@@ -200,17 +196,13 @@ impl Sender {
     /// How many keyframes were asked for since the last look.
     pub(crate) fn keyframe_requests(&self) -> usize {
         let events = self.upstream.try_iter();
-        events
-            .filter(|event| gst_video_event(event).is_some())
-            .count()
+        events.filter(|event| gst_video_event(event).is_some()).count()
     }
 
     /// The bitrates that were told since the last look.
     pub(crate) fn estimates(&self) -> Vec<u32> {
         let events = self.upstream.try_iter();
-        events
-            .filter_map(|event| gstducksoup::estimate::parse(&event))
-            .collect()
+        events.filter_map(|event| gstducksoup::estimate::parse(&event)).collect()
     }
 
     /// Every event that came up since the last look.
@@ -255,9 +247,7 @@ impl Gate {
 
     fn wait(&self) {
         let open = self.open.lock().unwrap();
-        let _ = self
-            .changed
-            .wait_timeout_while(open, LIMIT * 3, |open| !*open);
+        let _ = self.changed.wait_timeout_while(open, LIMIT * 3, |open| !*open);
     }
 }
 
@@ -325,10 +315,7 @@ impl Listener {
                     Behaviour::Fails(gate) if gate.is_open() => {}
                     Behaviour::Fails(_) => return Err(gst::FlowError::NotNegotiated),
                 }
-                let _ = heard
-                    .lock()
-                    .unwrap()
-                    .send(Item::Packet(Packet::read(&buffer)));
+                let _ = heard.lock().unwrap().send(Item::Packet(Packet::read(&buffer)));
                 Ok(gst::FlowSuccess::Ok)
             })
             .event_function(move |_, _, event| {
@@ -391,10 +378,7 @@ pub(crate) fn key_unit() -> gst::Event {
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + LIMIT;
     while !done() {
-        assert!(
-            std::time::Instant::now() < end,
-            "waited in vain until {what}"
-        );
+        assert!(std::time::Instant::now() < end, "waited in vain until {what}");
         std::thread::yield_now();
     }
 }

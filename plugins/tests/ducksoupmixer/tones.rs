@@ -74,13 +74,9 @@ impl Call {
 /// The participant whose tone is heard, when it is one alone.
 fn who(ear: &gst_app::AppSink) -> &'static str {
     let samples = samples(ear, SKIP + LISTEN);
-    let powers: Vec<_> = TONES
-        .iter()
-        .map(|(_, tone)| goertzel(&samples[SKIP..], f64::from(*tone)))
-        .collect();
-    let loudest = (0..powers.len())
-        .max_by(|a, b| powers[*a].total_cmp(&powers[*b]))
-        .unwrap();
+    let powers: Vec<_> =
+        TONES.iter().map(|(_, tone)| goertzel(&samples[SKIP..], f64::from(*tone))).collect();
+    let loudest = (0..powers.len()).max_by(|a, b| powers[*a].total_cmp(&powers[*b])).unwrap();
     let others = powers.iter().sum::<f64>() - powers[loudest];
     assert!(powers[loudest] > 0.01, "silence: {powers:?}");
     assert!(powers[loudest] > 100.0 * others, "a mixture: {powers:?}");
@@ -125,11 +121,8 @@ fn each_of_three_hears_exactly_the_others() {
     for ((participant, _), ears) in TONES.iter().zip(&ears) {
         let mut heard = [who(&ears[0]), who(&ears[1])];
         heard.sort_unstable();
-        let others: Vec<_> = TONES
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| name != participant)
-            .collect();
+        let others: Vec<_> =
+            TONES.iter().map(|(name, _)| *name).filter(|name| name != participant).collect();
         assert_eq!(heard.as_slice(), others, "{participant} hears the others");
     }
     drop(speakers);
@@ -173,18 +166,9 @@ fn a_launch_line_with_pad_properties_ends_by_itself() {
         audiotestsrc is-live=true num-buffers=25 ! opusenc ! rtpopuspay ! m.sink_1 \
         m.src_0 ! rtpopusdepay ! fakesink name=a sync=false m.src_1 ! rtpopusdepay ! fakesink name=b sync=false";
     let pipeline = gst::parse::launch(line).unwrap();
-    let mixer = pipeline
-        .downcast_ref::<gst::Bin>()
-        .unwrap()
-        .by_name("m")
-        .unwrap();
+    let mixer = pipeline.downcast_ref::<gst::Bin>().unwrap().by_name("m").unwrap();
     let participant = mixer.static_pad("sink_1").unwrap();
-    assert_eq!(
-        participant
-            .property::<Option<String>>("participant")
-            .as_deref(),
-        Some("bob")
-    );
+    assert_eq!(participant.property::<Option<String>>("participant").as_deref(), Some("bob"));
     pipeline.set_state(gst::State::Playing).unwrap();
     let bus = pipeline.bus().unwrap();
     let message = bus.timed_pop_filtered(

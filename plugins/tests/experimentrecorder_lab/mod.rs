@@ -38,28 +38,15 @@ impl Clip {
     fn encode(description: &str) -> Self {
         init();
         let description = format!("{description} ! appsink name=sink sync=false");
-        let pipeline = gst::parse::launch(&description)
-            .unwrap()
-            .downcast::<gst::Pipeline>()
-            .unwrap();
-        let sink = pipeline
-            .by_name("sink")
-            .unwrap()
-            .downcast::<gst_app::AppSink>()
-            .unwrap();
+        let pipeline =
+            gst::parse::launch(&description).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let sink = pipeline.by_name("sink").unwrap().downcast::<gst_app::AppSink>().unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
-        let mut clip = Clip {
-            caps: gst::Caps::new_empty(),
-            buffers: Vec::new(),
-        };
+        let mut clip = Clip { caps: gst::Caps::new_empty(), buffers: Vec::new() };
         while let Ok(sample) = sink.pull_sample() {
             clip.caps = sample.caps().unwrap().to_owned();
-            let segment = sample
-                .segment()
-                .unwrap()
-                .downcast_ref::<gst::ClockTime>()
-                .unwrap()
-                .clone();
+            let segment =
+                sample.segment().unwrap().downcast_ref::<gst::ClockTime>().unwrap().clone();
             let mut buffer = sample.buffer_owned().unwrap();
             let time = segment.to_running_time(buffer.pts());
             let writable = buffer.make_mut();
@@ -103,9 +90,7 @@ impl Clip {
         clip.buffers.remove(0);
         clip.buffers.truncate(packets as usize);
         for (number, buffer) in clip.buffers.iter_mut().enumerate() {
-            buffer
-                .make_mut()
-                .set_pts(gst::ClockTime::from_mseconds(20 * number as u64));
+            buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(20 * number as u64));
         }
         clip
     }
@@ -121,16 +106,12 @@ impl Clip {
 
     /// Without the buffers from `from` up to `to`, in nanoseconds.
     pub(crate) fn without(mut self, from: u64, to: u64) -> Self {
-        self.buffers
-            .retain(|buffer| !(from..to).contains(&buffer.pts().unwrap().nseconds()));
+        self.buffers.retain(|buffer| !(from..to).contains(&buffer.pts().unwrap().nseconds()));
         self
     }
 
     pub(crate) fn times(&self) -> Vec<u64> {
-        self.buffers
-            .iter()
-            .map(|buffer| buffer.pts().unwrap().nseconds())
-            .collect()
+        self.buffers.iter().map(|buffer| buffer.pts().unwrap().nseconds()).collect()
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -190,19 +171,13 @@ impl Lab {
             .unwrap();
         let pipeline = gst::Pipeline::new();
         pipeline.add(&recorder).unwrap();
-        Self {
-            recorder,
-            folder,
-            pipeline,
-        }
+        Self { recorder, folder, pipeline }
     }
 
     /// Requests the pad and starts the recorder if need be.
     pub(crate) fn source(&self, name: &str) -> Source {
         let sink = self.recorder.request_pad_simple(name).unwrap();
-        let pad = gst::Pad::builder(gst::PadDirection::Src)
-            .name(format!("to_{name}"))
-            .build();
+        let pad = gst::Pad::builder(gst::PadDirection::Src).name(format!("to_{name}")).build();
         pad.set_active(true).unwrap();
         pad.link(&sink).unwrap();
         assert_eq!(
@@ -217,12 +192,7 @@ impl Lab {
         let mut sources: Vec<Source> = clips.iter().map(|(pad, _)| self.source(pad)).collect();
         let mut order: Vec<(u64, usize, usize)> = Vec::new();
         for (source, (_, clip)) in clips.iter().enumerate() {
-            order.extend(
-                clip.times()
-                    .into_iter()
-                    .enumerate()
-                    .map(|(n, time)| (time, source, n)),
-            );
+            order.extend(clip.times().into_iter().enumerate().map(|(n, time)| (time, source, n)));
         }
         order.sort_unstable();
         for (_, source, n) in order {
@@ -239,9 +209,7 @@ impl Lab {
 
     /// What is posted up to `experimentrecorder-finished`.
     pub(crate) fn outcome(&self) -> Outcome {
-        let mut outcome = Outcome {
-            messages: Vec::new(),
-        };
+        let mut outcome = Outcome { messages: Vec::new() };
         let limit = Instant::now() + LIMIT;
         loop {
             let left = limit.saturating_duration_since(Instant::now());
@@ -271,11 +239,7 @@ impl Lab {
 
     pub(crate) fn stat(&self, pad: &str, field: &str) -> u64 {
         let stats = self.recorder.property::<gst::Structure>("stats");
-        stats
-            .get::<gst::Structure>(pad)
-            .unwrap()
-            .get(field)
-            .unwrap()
+        stats.get::<gst::Structure>(pad).unwrap().get(field).unwrap()
     }
 
     /// Waits until the writer has dealt with everything that was received.
@@ -301,9 +265,8 @@ impl Lab {
     /// Names of the files in the folder.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -323,10 +286,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<&gst::Structure> {
         let name = format!("experimentrecorder-{kind}");
-        self.messages
-            .iter()
-            .filter(|structure| structure.name() == name.as_str())
-            .collect()
+        self.messages.iter().filter(|structure| structure.name() == name.as_str()).collect()
     }
 
     /// The report of a file.
@@ -374,35 +334,20 @@ impl Probe {
             .args(["-v", "error", "-i", path, "-map", "0", "-f", "null", "-"])
             .output()
             .unwrap();
-        assert!(
-            run.status.success(),
-            "{path}: {}",
-            String::from_utf8_lossy(&run.stderr)
-        );
+        assert!(run.status.success(), "{path}: {}", String::from_utf8_lossy(&run.stderr));
         assert_eq!(String::from_utf8_lossy(&run.stderr), "", "{path}");
         let run = Command::new("ffprobe")
-            .args([
-                "-v",
-                "error",
-                "-count_frames",
-                "-show_streams",
-                "-show_format",
-            ])
+            .args(["-v", "error", "-count_frames", "-show_streams", "-show_format"])
             .args(["-show_packets", "-of", "json", path])
             .output()
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&run.stderr), "", "{path}");
-        Self {
-            json: serde_json::from_slice(&run.stdout).unwrap(),
-        }
+        Self { json: serde_json::from_slice(&run.stdout).unwrap() }
     }
 
     pub(crate) fn codecs(&self) -> Vec<&str> {
         let streams = self.json["streams"].as_array().unwrap();
-        streams
-            .iter()
-            .map(|stream| stream["codec_name"].as_str().unwrap())
-            .collect()
+        streams.iter().map(|stream| stream["codec_name"].as_str().unwrap()).collect()
     }
 
     /// Frames that were decoded.
@@ -413,19 +358,13 @@ impl Probe {
 
     fn stream(&self, codec: &str) -> &serde_json::Value {
         let streams = self.json["streams"].as_array().unwrap();
-        streams
-            .iter()
-            .find(|stream| stream["codec_name"] == codec)
-            .unwrap()
+        streams.iter().find(|stream| stream["codec_name"] == codec).unwrap()
     }
 
     /// Width and height that the decoder found.
     pub(crate) fn size(&self, codec: &str) -> (u64, u64) {
         let stream = self.stream(codec);
-        (
-            stream["width"].as_u64().unwrap(),
-            stream["height"].as_u64().unwrap(),
-        )
+        (stream["width"].as_u64().unwrap(), stream["height"].as_u64().unwrap())
     }
 
     /// Times of the packets, in nanoseconds.
@@ -464,33 +403,17 @@ fn seconds(value: &serde_json::Value) -> i64 {
 /// timestamps ignored.
 pub(crate) fn sound(path: &Path) -> Vec<i16> {
     let run = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-i",
-            path.to_str().unwrap(),
-            "-map",
-            "0:a",
-            "-ac",
-            "1",
-        ])
+        .args(["-v", "error", "-i", path.to_str().unwrap(), "-map", "0:a", "-ac", "1"])
         .args(["-f", "s16le", "-ar", "48000", "-"])
         .output()
         .unwrap();
     assert!(run.status.success());
-    run.stdout
-        .chunks_exact(2)
-        .map(|b| i16::from_le_bytes([b[0], b[1]]))
-        .collect()
+    run.stdout.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect()
 }
 
 /// Whether there is a tone in the samples of this time (ns).
 pub(crate) fn sounds(samples: &[i16], from: u64, to: u64) -> bool {
-    let at = |time: u64| {
-        usize::try_from(time * 48 / 1_000_000)
-            .unwrap()
-            .min(samples.len())
-    };
+    let at = |time: u64| usize::try_from(time * 48 / 1_000_000).unwrap().min(samples.len());
     let part = &samples[at(from)..at(to)];
     let power: f64 = part.iter().map(|sample| f64::from(*sample).powi(2)).sum();
     (power / part.len() as f64).sqrt() > 1000.0

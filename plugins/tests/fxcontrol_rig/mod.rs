@@ -50,11 +50,7 @@ impl Rig {
         element.set_bus(Some(&bus));
         let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
         harness.set_caps_str(caps, caps);
-        Self {
-            harness,
-            element,
-            bus,
-        }
+        Self { harness, element, bus }
     }
 
     pub(crate) fn audio(properties: &[(&str, &str)]) -> Self {
@@ -79,13 +75,11 @@ impl Rig {
         ms: u64,
     ) -> Option<String> {
         let duration = ms * MS;
-        self.element
-            .emit_by_name("control", &[&name, &property, &value, &duration])
+        self.element.emit_by_name("control", &[&name, &property, &value, &duration])
     }
 
     pub(crate) fn control_text(&self, name: &str, property: &str, value: &str) -> Option<String> {
-        self.element
-            .emit_by_name("control-text", &[&name, &property, &value])
+        self.element.emit_by_name("control-text", &[&name, &property, &value])
     }
 
     /// `samples` at `ms`.
@@ -94,10 +88,7 @@ impl Rig {
     }
 
     pub(crate) fn push_at(&mut self, pts: u64, samples: &[f32]) {
-        let bytes: Vec<u8> = samples
-            .iter()
-            .flat_map(|sample| sample.to_le_bytes())
-            .collect();
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let mut buffer = gst::Buffer::from_slice(bytes);
         let length = u64::try_from(samples.len()).unwrap();
         let buffer_mut = buffer.get_mut().unwrap();
@@ -157,11 +148,7 @@ impl Rig {
     /// Messages as short lines: name, value, time in ms.
     pub(crate) fn told(&self) -> Vec<String> {
         let lines = self.messages().into_iter().map(|message| {
-            let name = message
-                .name()
-                .strip_prefix("fxcontrol-")
-                .unwrap()
-                .to_owned();
+            let name = message.name().strip_prefix("fxcontrol-").unwrap().to_owned();
             let value: String = message.get("value").unwrap_or_default();
             match message.get::<u64>("running-time") {
                 Ok(time) => format!("{name} {value} @{}", time / MS),
@@ -184,9 +171,7 @@ impl Drop for Rig {
 
 pub(crate) fn floats(buffer: &gst::BufferRef) -> Vec<f32> {
     let map = buffer.map_readable().unwrap();
-    map.chunks_exact(4)
-        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
-        .collect()
+    map.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
 /// No sample is lost or doubled: each piece begins where the one before it ends, and is as long as

@@ -45,19 +45,9 @@ pub(super) struct Run {
 
 #[derive(Debug)]
 pub(super) enum Place {
-    Waiting {
-        newcomer: Newcomer,
-        behind: Connection,
-        until: Instant,
-        held: Vec<ClientMessage>,
-    },
-    Seated {
-        stage: Stage,
-        newcomer: Newcomer,
-    },
-    Leaving {
-        stage: Stage,
-    },
+    Waiting { newcomer: Newcomer, behind: Connection, until: Instant, held: Vec<ClientMessage> },
+    Seated { stage: Stage, newcomer: Newcomer },
+    Leaving { stage: Stage },
 }
 
 impl Newcomer {

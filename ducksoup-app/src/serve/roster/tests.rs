@@ -53,17 +53,11 @@ impl Bench {
     }
 
     fn said(&mut self, stage: u64, frame: StageFrame) -> Vec<String> {
-        self.put(Input::Said {
-            stage: Stage(stage),
-            frame,
-        })
+        self.put(Input::Said { stage: Stage(stage), frame })
     }
 
     fn gone(&mut self, connection: u64) -> Vec<String> {
-        self.put(Input::Gone {
-            connection: Connection(connection),
-            cause: LeaveCause::Closed,
-        })
+        self.put(Input::Gone { connection: Connection(connection), cause: LeaveCause::Closed })
     }
 
     fn message(&mut self, connection: u64) -> Vec<String> {
@@ -81,19 +75,15 @@ impl Bench {
 }
 
 fn send(connection: u64, message: ServerMessage) -> StageFrame {
-    StageFrame::Send {
-        connection: Connection(connection),
-        message,
-    }
+    StageFrame::Send { connection: Connection(connection), message }
 }
 
 /// An effect in a few characters.
 fn short(effect: &Effect) -> String {
     match effect {
-        Effect::Open { stage, opening } => format!(
-            "open {} {} {} {}",
-            stage.0, opening.origin, opening.interaction, opening.id
-        ),
+        Effect::Open { stage, opening } => {
+            format!("open {} {} {} {}", stage.0, opening.origin, opening.interaction, opening.id)
+        }
         Effect::Tell { stage, frame } => {
             let (name, connection) = match frame {
                 DoorFrame::Join { connection, .. } => ("join", connection.0),
@@ -111,16 +101,9 @@ fn short(effect: &Effect) -> String {
             };
             format!("{}: {name} {connection}", stage.0)
         }
-        Effect::Say {
-            connection,
-            message,
-        } => {
+        Effect::Say { connection, message } => {
             let wire: Value = serde_json::from_str(&message.to_wire()).expect("JSON");
-            format!(
-                "say {} {}",
-                connection.0,
-                wire["kind"].as_str().expect("a kind")
-            )
+            format!("say {} {}", connection.0, wire["kind"].as_str().expect("a kind"))
         }
         Effect::Probe(connection) => format!("probe {}", connection.0),
         Effect::Close(connection) => format!("close {}", connection.0),
@@ -149,10 +132,7 @@ fn origins_and_names_never_meet() {
         bench.join_from(2, "http://other", "i", "a"),
         ["open 2 http://other i run2", "2: join 2"]
     );
-    assert_eq!(
-        bench.join_from(3, "http://o", "j", "a"),
-        ["open 3 http://o j run3", "3: join 3"]
-    );
+    assert_eq!(bench.join_from(3, "http://o", "j", "a"), ["open 3 http://o j run3", "3: join 3"]);
 }
 
 #[test]
@@ -160,10 +140,7 @@ fn a_live_user_keeps_its_place_and_the_newcomer_is_a_duplicate() {
     let mut bench = Bench::new();
     bench.join(1, "a");
     assert_eq!(bench.join(2, "a"), ["probe 1"]);
-    assert_eq!(
-        bench.put(Input::Pong(Connection(1))),
-        ["say 2 error-duplicate"]
-    );
+    assert_eq!(bench.put(Input::Pong(Connection(1))), ["say 2 error-duplicate"]);
     assert!(bench.gone(2).is_empty(), "the stage never heard of it");
     assert_eq!(bench.message(1), ["1: message 1"]);
 }
@@ -176,10 +153,7 @@ fn a_silent_user_is_replaced_after_a_second_and_no_word_of_the_newcomer_is_lost(
     let start = bench.now;
     assert_eq!(bench.join(2, "a"), ["probe 1"]);
     assert!(bench.message(2).is_empty(), "held");
-    assert_eq!(
-        bench.wait(),
-        ["close 1", "1: replaced 1", "1: join 2", "1: message 2"]
-    );
+    assert_eq!(bench.wait(), ["close 1", "1: replaced 1", "1: join 2", "1: message 2"]);
     assert_eq!(bench.now, start + SECOND);
     assert!(bench.gone(1).is_empty());
     assert!(bench.put(Input::Pong(Connection(1))).is_empty(), "too late");
@@ -220,31 +194,11 @@ fn a_stage_speaks_to_its_own_clients_only() {
     let mut bench = Bench::new();
     bench.join(1, "a");
     bench.join_from(2, "http://o", "j", "b");
-    assert_eq!(
-        bench.said(1, send(1, ServerMessage::Ending)),
-        ["say 1 ending"]
-    );
+    assert_eq!(bench.said(1, send(1, ServerMessage::Ending)), ["say 1 ending"]);
     assert!(bench.said(1, send(2, ServerMessage::End)).is_empty());
-    assert!(
-        bench
-            .said(
-                1,
-                StageFrame::Close {
-                    connection: Connection(2)
-                }
-            )
-            .is_empty()
-    );
+    assert!(bench.said(1, StageFrame::Close { connection: Connection(2) }).is_empty());
     assert!(bench.said(9, send(1, ServerMessage::End)).is_empty());
-    assert_eq!(
-        bench.said(
-            2,
-            StageFrame::Close {
-                connection: Connection(2)
-            }
-        ),
-        ["close 2"]
-    );
+    assert_eq!(bench.said(2, StageFrame::Close { connection: Connection(2) }), ["close 2"]);
 }
 
 #[test]
@@ -267,10 +221,7 @@ fn a_name_joined_after_the_end_is_a_new_run() {
     bench.said(1, send(1, ServerMessage::End));
     assert!(bench.said(1, StageFrame::Over).is_empty());
     assert_eq!(bench.join(2, "a"), ["open 2 http://o i run2", "2: join 2"]);
-    assert!(
-        bench.put(Input::Ended(Stage(1))).is_empty(),
-        "all were told"
-    );
+    assert!(bench.put(Input::Ended(Stage(1))).is_empty(), "all were told");
     assert_eq!(bench.message(2), ["2: message 2"]);
 }
 
@@ -279,23 +230,12 @@ fn a_join_that_crosses_the_end_on_its_way_begins_a_new_run() {
     let mut bench = Bench::new();
     bench.join(1, "a");
     bench.join(2, "b");
-    let decline = |connection| StageFrame::Decline {
-        connection: Connection(connection),
-    };
+    let decline = |connection| StageFrame::Decline { connection: Connection(connection) };
     bench.said(1, StageFrame::Over);
-    assert_eq!(
-        bench.said(1, decline(2)),
-        ["open 2 http://o i run2", "2: join 2"]
-    );
-    assert!(
-        bench.said(1, decline(2)).is_empty(),
-        "another stage's client"
-    );
+    assert_eq!(bench.said(1, decline(2)), ["open 2 http://o i run2", "2: join 2"]);
+    assert!(bench.said(1, decline(2)).is_empty(), "another stage's client");
     // A stage that forgets to say that it is over.
-    assert_eq!(
-        bench.said(2, decline(2)),
-        ["open 3 http://o i run3", "3: join 2"]
-    );
+    assert_eq!(bench.said(2, decline(2)), ["open 3 http://o i run3", "3: join 2"]);
     assert_eq!(bench.gone(2), ["3: closed 2"]);
     assert_eq!(bench.gone(1), ["1: closed 1"]);
 }
@@ -358,10 +298,7 @@ fn the_end_of_the_door_is_told_to_every_stage_and_nobody_comes_in_any_more() {
     let mut bench = Bench::new();
     bench.join(1, "a");
     bench.join_from(2, "http://o", "j", "b");
-    assert_eq!(
-        bench.put(Input::Shutdown),
-        ["1: shutdown 0", "2: shutdown 0"]
-    );
+    assert_eq!(bench.put(Input::Shutdown), ["1: shutdown 0", "2: shutdown 0"]);
     assert_eq!(bench.join(3, "c"), ["say 3 error"]);
     assert_eq!(bench.said(1, send(1, ServerMessage::End)), ["say 1 end"]);
     assert_eq!(bench.put(Input::Ended(Stage(2))), ["say 2 error"]);
@@ -404,12 +341,7 @@ fn a_random_walk_leaves_nothing_behind() {
                 5 => bench.said(stage, StageFrame::Ready),
                 6 => bench.said(stage, send(someone, ServerMessage::End)),
                 7 => bench.said(stage, StageFrame::Over),
-                8 => bench.said(
-                    stage,
-                    StageFrame::Decline {
-                        connection: Connection(someone),
-                    },
-                ),
+                8 => bench.said(stage, StageFrame::Decline { connection: Connection(someone) }),
                 9 => bench.put(Input::Ended(Stage(stage))),
                 _ if bench.roster.next_timeout().is_some() => bench.wait(),
                 _ => bench.message(someone),
@@ -424,16 +356,10 @@ fn a_random_walk_leaves_nothing_behind() {
         for connection in 1..=next {
             let count = |what: &str| {
                 let suffix = format!(": {what} {connection}");
-                effects
-                    .iter()
-                    .filter(|effect| effect.ends_with(&suffix))
-                    .count()
+                effects.iter().filter(|effect| effect.ends_with(&suffix)).count()
             };
             let leaves = count("closed") + count("replaced");
-            assert!(
-                leaves <= count("join") && leaves <= 1,
-                "seed {seed}: {effects:?}"
-            );
+            assert!(leaves <= count("join") && leaves <= 1, "seed {seed}: {effects:?}");
         }
         assert!(bench.roster.places.is_empty(), "seed {seed}");
         assert!(bench.roster.runs.is_empty(), "seed {seed}");

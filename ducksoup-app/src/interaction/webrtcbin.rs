@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One peer's `webrtcbin`: set up so that it never waits, its callbacks turned into inputs.
+
+use super::input::{Input, Inputs, PeerInput};
+use ducksoup_signaller::frame::{Connection, StageSettings};
+use gst::glib;
+use gst::prelude::*;
+
+/// A `webrtcbin` called `webrtc` whose signals become inputs.
+///
+/// # Errors
+/// When the element is missing.
+pub fn make(
+    connection: Connection,
+    jitter_buffer: u32,
+    settings: &StageSettings,
+    inputs: &Inputs,
+) -> Result<gst::Element, glib::BoolError> {
+    let webrtcbin = gst::ElementFactory::make("webrtcbin")
+        .name("webrtc")
+        .property_from_str("bundle-policy", "max-bundle")
+        .property("latency", jitter_buffer)
+        .build()?;
+    let stun = settings
+        .ice_servers
+        .iter()
+        .flat_map(|server| &server.urls)
+        .find_map(|url| url.strip_prefix("stun:"));
+    if let Some(address) = stun {
+        webrtcbin.set_property("stun-server", format!("stun://{address}"));
+    }
+    if let Some((min, max)) = settings.media_ports {
+        let agent = webrtcbin.property::<gst::Object>("ice-agent");
+        agent.set_property("min-rtp-port", u32::from(min));
+        agent.set_property("max-rtp-port", u32::from(max));
+    }
+    if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(|_, _, element| never_wait(element));
+    }
+    let to = inputs.clone();
+    webrtcbin.connect_closure(
+        "on-ice-candidate",
+        false,
+        glib::closure!(move |_webrtcbin: gst::Element, m_line: u32, candidate: String| {
+            to.send(Input::Peer(connection, PeerInput::LocalCandidate { m_line, candidate }));
+        }),
+    );
+    let to = inputs.clone();
+    webrtcbin.connect_notify(Some("connection-state"), move |webrtcbin, _| {
+        let state = webrtcbin.property("connection-state");
+        to.send(Input::Peer(connection, PeerInput::ConnectionState(state)));
+    });
+    Ok(webrtcbin)
+}
+
+/// The live path never waits for the clock: the places inside `webrtcbin` that would.
+fn never_wait(element: &gst::Element) {
+    match element.factory().map(|factory| factory.name()).as_deref() {
+        Some("clocksync") => element.set_property("sync", false),
+        // Without it the first packets are held for the whole latency.
+        Some("rtpjitterbuffer") => element.set_property("faststart-min-packets", 1u32),
+        _ => {}
+    }
+}
+
+/// Makes an offer and sets it; what comes of it is a [`PeerInput::Offered`].
+pub fn create_offer(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+    let (bin, inputs) = (webrtcbin.downgrade(), inputs.clone());
+    let promise = gst::Promise::with_change_func(move |reply| {
+        let offer = match (promise_error(&reply), reply) {
+            (None, Ok(Some(reply))) => reply
+                .get::<gst_webrtc::WebRTCSessionDescription>("offer")
+                .map_err(|error| error.to_string()),
+            (Some(error), _) => Err(error),
+            (None, _) => Err("no offer".to_owned()),
+        };
+        if let (Ok(offer), Some(webrtcbin)) = (&offer, bin.upgrade()) {
+            let none = None::<gst::Promise>;
+            webrtcbin.emit_by_name::<()>("set-local-description", &[offer, &none]);
+        }
+        inputs.send(Input::Peer(connection, PeerInput::Offered(offer)));
+    });
+    webrtcbin.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+}
+
+/// Sets an answer; what comes of it is a [`PeerInput::AnswerSet`].
+pub fn accept_answer(
+    webrtcbin: &gst::Element,
+    answer: &gst_webrtc::WebRTCSessionDescription,
+    connection: Connection,
+    inputs: &Inputs,
+) {
+    let inputs = inputs.clone();
+    let promise = gst::Promise::with_change_func(move |reply| {
+        let result = promise_error(&reply).map_or(Ok(()), Err);
+        inputs.send(Input::Peer(connection, PeerInput::AnswerSet(result)));
+    });
+    webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
+}
+
+/// What went wrong, when a promise tells of an error.
+fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
+    match reply {
+        Ok(Some(structure)) => {
+            structure.get::<glib::Error>("error").ok().map(|error| error.to_string())
+        }
+        Ok(None) => None,
+        Err(error) => Some(format!("{error:?}")),
+    }
+}
