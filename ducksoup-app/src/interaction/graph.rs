@@ -101,12 +101,6 @@ impl Graph {
         Ok(())
     }
 
-    /// Whether nobody is connected.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.peers.is_empty()
-    }
-
     /// A connected peer.
     #[must_use]
     pub fn peer(&self, connection: Connection) -> Option<&Peer> {

@@ -210,6 +210,12 @@ impl Journal {
         }
     }
 
+    /// Whether nobody has joined yet.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.manifest.participants.is_empty()
+    }
+
     /// Notes a participant's options.
     pub fn participant(&mut self, options: &JoinOptions) {
         self.manifest.participants.insert(options.user.clone(), options.clone());

@@ -196,14 +196,20 @@ impl Peer {
     ) -> Result<(), PeerError> {
         for codec in &source.codecs {
             let key = (source.user.clone(), *codec);
-            if let Some(route) = self.routes.get_mut(&key) {
-                route.visible = true;
-            } else {
-                let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
-                self.routes.insert(key, route);
+            match self.routes.get_mut(&key) {
+                // Never hidden: the same stream goes on, and the browser need not know.
+                Some(route) if route.visible => {}
+                Some(route) => {
+                    route.visible = true;
+                    self.stale = true;
+                }
+                None => {
+                    let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
+                    self.routes.insert(key, route);
+                    self.stale = true;
+                }
             }
         }
-        self.stale = true;
         Ok(())
     }
 

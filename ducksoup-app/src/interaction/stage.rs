@@ -232,7 +232,7 @@ impl Stage {
         count: u32,
     ) -> ControlFlow<()> {
         let user = options.user.clone();
-        if self.journal.files().is_empty() && count == 1 && self.graph_is_empty() {
+        if self.journal.is_new() {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.info("interaction", "interaction_created", Some(&user), fields);
         }
@@ -252,10 +252,6 @@ impl Stage {
             }
             Err(error) => self.fail(connection, &user, "peer_server_failed", &error.to_string()),
         }
-    }
-
-    fn graph_is_empty(&self) -> bool {
-        self.t0.is_none() && self.graph.is_empty()
     }
 
     fn close_peer(&mut self, connection: Connection, cause: CloseCause) {

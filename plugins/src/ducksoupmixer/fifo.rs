@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 /// receiver's network socket takes in one go once it moves again.
 pub(super) const AUDIO_LIMIT: usize = 100;
 
-/// A 1080p keyframe at the highest rate of this field (1.8 Mbit/s) is at most some 200 packets of 1200
-/// bytes; room for two, so that one which comes while another still waits does not push it out.
+/// Two large keyframes of 256 packets: at 1200 bytes each that is 300 kB, more than a second of the highest
+/// rate of this field (1.8 Mbit/s), so that one which comes while another still waits does not push it out.
 pub(super) const VIDEO_LIMIT: usize = 512;
 
 /// What is known of a packet when it is offered.

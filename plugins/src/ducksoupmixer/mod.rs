@@ -16,11 +16,13 @@
 //!   output is one continuous stream, whatever sources follow each other. Payloads are shared, not copied.
 //!   Header extensions are renamed when source and receiver know them under other ids; one
 //!   that the receiver was not promised becomes padding. None are added.
-//! - **Keyframes.** A video route begins on one (VP8, H.264) and asks for it. Requests from receivers
-//!   (force-key-unit) go to the source of that route alone, at most two a second for each source.
-//! - **Containment.** Each receiver has one sending thread and a short queue for each route. One that
-//!   blocks, flushes or returns errors costs the others nothing; a queue that overflows loses its oldest audio,
-//!   or its video up to the next keyframe. A sink pad always takes the packet, at once, and says "ok".
+//! - **Keyframes.** A video route begins on one (VP8, H.264) and asks for it when its source already flows. Requests
+//!   from receivers (force-key-unit) go to the source of that route alone, at most two a second for each source.
+//! - **Containment.** Each receiver has one sending thread (another takes over while a push hangs, so that its other
+//!   routes go on) and a short queue for each route. One that blocks, flushes or returns errors costs the
+//!   others nothing; a queue that overflows loses its oldest audio, or its video up to the next keyframe. A
+//!   route whose pad or peer is blocked (a `webrtcbin` before its transport is up) keeps nothing. A sink pad always
+//!   takes the packet, at once, and says "ok".
 //! - **Estimates.** A [`ducksoup-estimate`](crate::estimate) event on a source pad covers all that its receiver gets. Audio
 //!   comes out first (`audio-bitrate` for each route), video routes share the rest, and each source is told
 //!   the smallest share among its receivers when it changes.
