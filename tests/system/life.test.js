@@ -8,6 +8,7 @@ import { openBrowser } from "./browser.js";
 import { people } from "./people.js";
 import { toneAt } from "./recording.js";
 import { Study } from "./study.js";
+import { together } from "./until.js";
 
 const [ann, ben, cleo, dan, eve] = people;
 
@@ -81,7 +82,7 @@ describe("the life of a conversation", () => {
       const shown = (await annPage.observe()).pictures.length + (await benPage.observe()).pictures.length;
       assert.equal(shown, 2, "one picture each: none is left over");
 
-      await Promise.all([annPage.event("closed"), benPage.event("closed")]);
+      await Promise.all([annPage, benPage].map((page) => page.event("closed", { limit: 60_000 })));
       for (const { kinds } of [annPage, benPage])
         assert.deepEqual(kinds.slice(-3), ["files", "end", "closed"]);
       const end = await benPage.event("end");
@@ -121,8 +122,8 @@ describe("the life of a conversation", () => {
       assert.equal(left.userId, ann.userId);
       await annPage.event("closed");
       assert.deepEqual((await benPage.observe()).pictures, []);
-      await annPage.ask("start");
-      await annPage.event("joined", { where: ({ text }) => text === "reconnection" });
+      await annPage.restart();
+      assert.equal((await annPage.event("joined")).payload.text, "reconnection");
       await Promise.all([benPage.meets(ann), annPage.meets(ben)]);
 
       await benPage.close();
@@ -141,7 +142,7 @@ describe("the life of a conversation", () => {
     const peer = { duration: 30 };
     const [crashing, freezing] = await Promise.all([openBrowser(), openBrowser()]);
     try {
-      await Promise.all([
+      await together([
         study.conversation("crash", async (conversation) => {
           const annPage = await conversation.join(ann, { peer, embed: "mount" });
           const benPage = await conversation.join(ben, { peer, browser: crashing.browser });
@@ -201,7 +202,7 @@ describe("a conversation for which somebody is missing", () => {
       return waited;
     };
     const clients = await study.rawClients();
-    await Promise.all([
+    await together([
       study.conversation("alone", async (conversation) => {
         const annPage = await conversation.join(ann);
         const waited = await isGivenUp(annPage);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-/** One participant who sees and hears themselves, changed. */
+/** One participant who sees and hears themselves, changed: live, in the files and in the log. */
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
@@ -13,66 +13,53 @@ import { levelAt, meanColour, secondsOf, toneAt } from "./recording.js";
 import { Study } from "./study.js";
 import { until } from "./until.js";
 
+const cleo = people[2];
+const [DURATION, FRAMERATE] = [14, 15];
 /** The microphones' level: a sine of amplitude 0.25. */
 const SPOKEN = 0.25 / Math.SQRT2;
+/** The level that the effect begins with. */
+const QUIET = 0.2 * SPOKEN;
+/** What the effects make of Cleo at first, and after the ramp of the brightness. */
+const CHANGED = balanced(cleo.colour, "H264", { hue: 1 });
+const BRIGHT = luma(balanced(cleo.colour, "H264", { hue: 1, brightness: 0.3 }));
 
-describe("a mirror", () => {
+describe("a mirror with effects", () => {
   /** @type {Study} */
   let study;
+  /** @type {import('./participant.js').Participant} */
+  let page;
+  /** @type {import('./study.js').NamedRecording[]} */
+  let recordings;
+  /** @type {Record<string, any>[]} */
+  let log;
+  /** @type {Map<string, string>} the texts beside the log, by name */
+  let texts;
+  /** @type {import('./participant.js').Sample[]} */
+  let samples;
+  /** When the ramps were asked for, in ms since 1970. */
+  let asked = 0;
+
   before(async () => {
     study = await Study.open();
-  });
-  after(() => study?.close());
-
-  test("shows effects, ramps, and keeps it all on record", async () => {
-    await study.conversation("effects", async (conversation) => {
-      const cleo = people[2];
-      const [duration, framerate] = [14, 15];
-      const page = await conversation.join(cleo, {
+    await study.conversation("mirror", async (conversation) => {
+      page = await conversation.join(cleo, {
         peer: {
-          ...{ size: 1, duration, framerate, videoFormat: "H264" },
+          ...{ size: 1, duration: DURATION, framerate: FRAMERATE, videoFormat: "H264" },
           audioFx: "pitch pitch=0.8 name=voice ! volume volume=0.2 name=level",
           videoFx: "videobalance hue=1 name=face ! videoflip video-direction=horiz",
         },
       });
-      const joined = await page.event("joined");
-      assert.equal(joined.payload.context, "new_interaction");
-      assert.equal(joined.payload.text, "new_interaction");
-      assert.ok(Array.isArray(joined.payload.iceServers));
-      const start = await page.event("start");
-      assert.equal(start.payload, duration);
-
-      const changed = balanced(cleo.colour, "H264", { hue: 1 });
-      await page.meets(cleo, { colour: changed, frequency: 0.8 * cleo.frequency, orientation: "mirrored" });
-
-      const bright = luma(balanced(cleo.colour, "H264", { hue: 1, brightness: 0.3 }));
-
+      await page.meets(cleo, { colour: CHANGED, frequency: 0.8 * cleo.frequency, orientation: "mirrored" });
       await page.startSampling(40);
       await until("a second is sampled", async () => (await page.samples()).length > 25);
-      const asked = await page.ask("controlFx", "level", "volume", 1, 1000);
+      asked = await page.ask("controlFx", "level", "volume", 1, 1000);
       await page.ask("controlFx", "face", "brightness", 0.3, 1000);
       await until("both ramps are at their end", async () => {
         const last = (await page.samples()).at(-1);
-        return (
-          (last?.levels[0].level ?? 0) > 0.9 * SPOKEN &&
-          luma(last?.pictures[0].colour ?? [0, 0, 0]) > bright - 8
-        );
+        const light = luma(last?.pictures[0].colour ?? [0, 0, 0]);
+        return (last?.levels[0].level ?? 0) > 0.9 * SPOKEN && light > BRIGHT - 8;
       });
-      const samples = await page.samples();
-      const levels = samples.map(({ at, levels: [sound] }) => ({ time: at, value: sound?.level ?? 0 }));
-      const lights = samples.map(({ at, pictures: [picture] }) => ({
-        time: at,
-        value: luma(picture?.colour ?? [0, 0, 0]),
-      }));
-      const heard = straightness(levels, 0.2 * SPOKEN, SPOKEN, 1000);
-      const seen = straightness(lights, luma(changed), bright, 1000);
-      assert.ok(heard.error < 90, `the level is up to ${heard.error} ms off its line`);
-      assert.ok(seen.error < 150, `the brightness is up to ${seen.error} ms off its line`);
-      for (const [what, { middle }] of Object.entries({ heard, seen })) {
-        const late = middle - asked - 500;
-        assert.ok(late > 0 && late < 1000, `what is ${what} follows ${late} ms late`);
-      }
-
+      samples = await page.samples();
       // A text for a double, and a number: the property's own type decides.
       await page.ask("polyControlFx", "face", "hue", "float", "0");
       await page.ask("polyControlFx", "voice", "pitch", "float", 1);
@@ -80,182 +67,169 @@ describe("a mirror", () => {
         colour: balanced(cleo.colour, "H264", { brightness: 0.3 }),
         orientation: "mirrored",
       });
-
-      const end = await page.event("end");
-      const took = (end.at - start.at) / 1000;
-      assert.ok(took > duration - 0.5 && took < duration + 4, `${took} s instead of ${duration}`);
       await page.event("closed");
-      assert.deepEqual(page.kinds, ["joined", "start", "ending", "files", "end", "closed"]);
-      const ending = await page.event("ending");
-      assert.ok(
-        Math.abs(ending.at - start.at - 1000) < 700,
-        `ending ${ending.at - start.at} ms after the start`,
-      );
-
-      const recordings = await conversation.recordings();
-      const files = await page.event("files");
-      assert.deepEqual([...files.payload[cleo.userId]].sort(), recordings.map(({ path }) => path).sort());
-      assert.deepEqual(
-        recordings.map(({ what, extension }) => `${what}.${extension}`),
-        ["dry.mp4", "wet.mp4"],
-      );
-      const [dry, wet] = recordings;
-      const [spoken, changedVoice] = [dry.sound, wet.sound];
-      assert.ok(spoken && changedVoice);
-
-      for (const { frames, sound, what } of recordings) {
-        const [first, last] = [frames[0], frames[frames.length - 1]];
-        assert.ok(sound && first, `${what} has sound and pictures`);
-        assert.ok(first.time < 1, `${what} begins with a picture at ${first.time} s`);
-        assert.ok(last.time > duration - 1, `${what} ends with a picture at ${last.time} s`);
-        assert.ok(sound.start < 0.3, `${what} begins to sound at ${sound.start} s`);
-        const rest = duration - sound.start - secondsOf(sound);
-        assert.ok(Math.abs(rest) < 0.5, `${what} has ${secondsOf(sound)} s of sound`);
-        const unread = frames.filter(({ number }) => number === null).length;
-        assert.ok(
-          unread <= frames.length / 20,
-          `${what}: ${unread} of ${frames.length} pictures cannot be read`,
-        );
-      }
-      assert.ok(distance(meanColour(dry.frames), cleo.colour) < 15, `dry: ${meanColour(dry.frames)}`);
-      assert.ok(dry.frames.every(({ orientation }) => orientation !== "mirrored"));
-      for (const time of [1, duration / 2, duration - 1.5]) {
-        const { frequency, level } = toneAt(spoken, time);
-        assert.ok(Math.abs(frequency / cleo.frequency - 1) < 0.01, `dry at ${time} s: ${frequency} Hz`);
-        assert.ok(Math.abs(level / SPOKEN - 1) < 0.15, `dry at ${time} s: level ${level}`);
-      }
-
-      const early = meanColour(wet.frames, 0.5, 1.5);
-      assert.ok(distance(early, changed) < 15, `wet: ${early} instead of ${changed}`);
-      const turned = wet.frames.filter(
-        ({ orientation }) => orientation !== "mirrored" && orientation !== null,
-      );
-      assert.deepEqual(turned, [], "every wet picture is mirrored");
-      const low = toneAt(changedVoice, 1);
-      assert.ok(Math.abs(low.frequency / (0.8 * cleo.frequency) - 1) < 0.02, `wet: ${low.frequency} Hz`);
-      const high = toneAt(changedVoice, duration - 1);
-      assert.ok(Math.abs(high.frequency / cleo.frequency - 1) < 0.02, `wet in the end: ${high.frequency} Hz`);
-      const gaps = wet.frames.slice(1).map(({ time }, index) => time - wet.frames[index].time);
-      const odd = gaps.filter((gap) => Math.abs(gap - 1 / framerate) > 0.002);
-      assert.deepEqual(odd, [], "the wet picture has a constant rate");
-
-      // In the file the ramps are as exact as they were applied.
-      const times = Array.from({ length: duration * 100 }, (_, index) => index / 100).slice(20, -20);
-      const course = times.map((time) => ({ time, value: levelAt(changedVoice, time) }));
-      const voice = straightness(course, 0.2 * SPOKEN, SPOKEN, 1);
-      assert.ok(voice.error < 0.03, `the recorded level is up to ${voice.error} s off its line`);
-      const light = wet.frames.map(({ time, colour }) => ({ time, value: luma(colour) }));
-      const face = straightness(light, luma(changed), bright, 1);
-      assert.ok(face.error < 0.08, `the recorded brightness is up to ${face.error} s off its line`);
-      const apart = Math.abs(voice.middle - face.middle);
-      assert.ok(apart < 0.15, `the two ramps, asked for at once, are ${apart} s apart in the file`);
-
+      recordings = await conversation.recordings();
       const folder = join(study.server.data, conversation.namespace, conversation.name);
-      const log = await readFile(join(folder, `${conversation.name}.log`), "utf8");
-      const entries = log
-        .trimEnd()
-        .split("\n")
-        .map((line) => JSON.parse(line));
-      for (const entry of entries) {
-        for (const field of ["level", "time", "context", "message"])
-          assert.ok(field in entry, `${field} in a log line`);
-      }
-      const messages = new Set(entries.map(({ message }) => message));
-      for (const message of [
-        "interaction_created",
-        "peer_joined",
-        "interaction_started",
-        "client_fx_control",
-        "interaction_ended",
-      ]) {
-        assert.ok(messages.has(message), `the log tells ${message}`);
-      }
-      const names = await readdir(folder);
-      assert.ok(
-        names.some((name) => /^i-[^-]+\.json$/.test(name)),
-        `a manifest among ${names}`,
+      const names = (await readdir(folder)).filter((name) => name !== "recordings");
+      texts = new Map(
+        await Promise.all(
+          names.map(
+            async (name) => /** @type {const} */ ([name, await readFile(join(folder, name), "utf8")]),
+          ),
+        ),
       );
-      const events = names.find((name) => name.endsWith("-events.tsv"));
-      assert.ok(events, `a table of events among ${names}`);
-      assert.match(await readFile(join(folder, events), "utf8"), /\blevel\b.*\bvolume\b/);
-      const missing = Math.round(wet.frames[0].time * framerate);
-      assert.equal(wet.frames.length + missing, duration * framerate, "wet pictures");
+      const lines = (texts.get(`${conversation.name}.log`) ?? "").trimEnd().split("\n");
+      log = lines.map((line) => JSON.parse(line));
     });
   });
+  after(() => study?.close());
 
-  /** @type {{mode: string, videoFormat: 'H264' | 'VP8', changes?: boolean, files: string[]}[]} */
-  const modes = [
-    { mode: "free", videoFormat: "H264", changes: true, files: ["dry.mp4", "wet.mp4"] },
-    { mode: "reenc", videoFormat: "VP8", changes: true, files: ["dry.mkv", "wet.mkv"] },
-    {
-      ...{ mode: "split", videoFormat: "H264", changes: true },
-      files: ["audio-dry.ogg", "audio-wet.ogg", "video-dry.mp4", "video-wet.mp4"],
-    },
-    { mode: "none", videoFormat: "VP8", changes: true, files: [] },
-    { mode: "passthrough", videoFormat: "H264", files: ["dry.mp4"] },
-    { mode: "rtpbin_only", videoFormat: "VP8", files: [] },
-    { mode: "direct", videoFormat: "H264", files: [] },
-    { mode: "bypass", videoFormat: "VP8", files: [] },
-  ];
+  /** @param {'dry' | 'wet'} what */
+  function recorded(what) {
+    const recording = recordings.find((candidate) => candidate.what === what);
+    assert.ok(recording?.sound, `there is a ${what} file with sound`);
+    return { ...recording, sound: recording.sound };
+  }
 
-  /** @param {typeof modes[number]} choice @param {import('./people.js').Person} person */
-  const tryMode = ({ mode, videoFormat, changes = false, files }, person) =>
-    study.conversation(mode, async (conversation) => {
-      const effects = {
-        audioFx: "pitch pitch=1.25 name=voice",
-        videoFx: "videobalance saturation=0 name=face",
-      };
-      const page = await conversation.join(person, {
-        peer: {
-          size: 1,
-          duration: 6,
-          width: 160,
-          height: 120,
-          videoFormat,
-          recordingMode: mode,
-          ...(changes ? effects : {}),
-        },
-      });
-      const wet = {
-        colour: balanced(person.colour, videoFormat, { saturation: 0 }),
-        frequency: 1.25 * person.frequency,
-      };
-      const dry = { colour: balanced(person.colour, videoFormat, {}), frequency: person.frequency };
-      await page.meets(person, changes ? wet : dry);
-      const told = await page.event("files");
-      await page.event("end");
-      const recordings = await conversation.recordings();
-      assert.deepEqual(
-        recordings.map(({ what, extension }) => `${what}.${extension}`),
-        files,
-      );
-      assert.deepEqual(
-        [...(told.payload[person.userId] ?? [])].sort(),
-        recordings.map(({ path }) => path),
-      );
-      for (const { what, frames, sound } of recordings) {
-        const expected = what.endsWith("wet") ? wet : dry;
-        if (!what.startsWith("audio")) {
-          const colour = meanColour(frames, 1);
-          assert.ok(frames.length > 60, `${mode}, ${what}: ${frames.length} pictures`);
-          assert.ok(
-            distance(colour, expected.colour) < 20,
-            `${mode}, ${what}: ${colour} instead of ${expected.colour}`,
-          );
-        }
-        if (!what.startsWith("video")) {
-          assert.ok(sound);
-          const { frequency } = toneAt(sound, 3);
-          assert.ok(Math.abs(frequency / expected.frequency - 1) < 0.02, `${mode}, ${what}: ${frequency} Hz`);
-        }
-      }
-    });
+  /** The two ramps as they stand in the wet file. */
+  function recordedRamps() {
+    const { frames, sound } = recorded("wet");
+    const times = Array.from({ length: DURATION * 100 }, (_, index) => index / 100).slice(20, -20);
+    const levels = times.map((time) => ({ time, value: levelAt(sound, time) }));
+    const lights = frames.map(({ time, colour }) => ({ time, value: luma(colour) }));
+    return {
+      level: straightness(levels, QUIET, SPOKEN, 1),
+      face: straightness(lights, luma(CHANGED), BRIGHT, 1),
+    };
+  }
 
-  test("the modes that change media show and record what they promise", async () => {
-    await Promise.all(modes.slice(0, 4).map((choice, index) => tryMode(choice, people[index])));
+  test("is told what happens, in order and in time", async () => {
+    assert.deepEqual(page.kinds, ["joined", "start", "ending", "files", "end", "closed"]);
+    const [joined, start, ending, , end] = await Promise.all(page.kinds.map((kind) => page.event(kind)));
+    assert.equal(joined.payload.context, "new_interaction");
+    assert.equal(joined.payload.text, "new_interaction");
+    assert.ok(Array.isArray(joined.payload.iceServers));
+    assert.equal(start.payload, DURATION);
+    // Fifteen seconds before the end would be before the start.
+    assert.ok(
+      Math.abs(ending.at - start.at - 1000) < 700,
+      `ending ${ending.at - start.at} ms after the start`,
+    );
+    const took = (end.at - start.at) / 1000;
+    assert.ok(took > DURATION - 0.5 && took < DURATION + 4, `${took} s instead of ${DURATION}`);
   });
 
-  test("the modes that leave media alone show and record what they promise", async () => {
-    await Promise.all(modes.slice(4).map((choice, index) => tryMode(choice, people[index])));
+  test("hears and sees ramps run straight, and soon", () => {
+    const levels = samples.map(({ at, levels: [sound] }) => ({ time: at, value: sound?.level ?? 0 }));
+    const lights = samples.map(({ at, pictures: [picture] }) => ({
+      time: at,
+      value: luma(picture?.colour ?? [0, 0, 0]),
+    }));
+    const heard = straightness(levels, QUIET, SPOKEN, 1000);
+    const seen = straightness(lights, luma(CHANGED), BRIGHT, 1000);
+    assert.ok(heard.error < 90, `the level is up to ${heard.error} ms off its line`);
+    assert.ok(seen.error < 150, `the brightness is up to ${seen.error} ms off its line`);
+    for (const [what, { middle }] of Object.entries({ heard, seen })) {
+      const late = middle - asked - 500;
+      assert.ok(late > 0 && late < 1000, `what is ${what} follows ${late} ms late`);
+    }
+  });
+
+  test("has a dry and a wet file, and is told their names", async () => {
+    const names = recordings.map(({ what, extension }) => `${what}.${extension}`);
+    assert.deepEqual(names, ["dry.mp4", "wet.mp4"]);
+    const { payload: files } = await page.event("files");
+    assert.deepEqual(Object.keys(files), [cleo.userId]);
+    assert.deepEqual([...files[cleo.userId]].sort(), recordings.map(({ path }) => path).sort());
+  });
+
+  for (const what of /** @type {const} */ (["dry", "wet"])) {
+    test(`has sound and pictures from the start to the end in its ${what} file`, () => {
+      const { frames, sound } = recorded(what);
+      const [first, last] = [frames[0], frames[frames.length - 1]];
+      // The wait for a keyframe, for a browser on a busy machine.
+      assert.ok(first.time < 2, `the first picture comes at ${first.time} s`);
+      assert.ok(last.time > DURATION - 1, `the last picture comes at ${last.time} s`);
+      assert.ok(sound.start < 0.3, `the sound begins at ${sound.start} s`);
+      const end = sound.start + secondsOf(sound);
+      assert.ok(Math.abs(end - DURATION) < 0.3, `the sound ends at ${end} s`);
+      const unread = frames.filter(({ number }) => number === null).length;
+      assert.ok(unread <= frames.length / 20, `${unread} of ${frames.length} pictures cannot be read`);
+    });
+  }
+
+  test("is in the dry file as they are", () => {
+    const { frames, sound } = recorded("dry");
+    assert.ok(distance(meanColour(frames), cleo.colour) < 15, `${meanColour(frames)}`);
+    assert.ok(frames.every(({ orientation }) => orientation === "upright" || orientation === null));
+    for (const time of [1, DURATION / 2, DURATION - 1.5]) {
+      const { frequency, level } = toneAt(sound, time);
+      assert.ok(Math.abs(frequency / cleo.frequency - 1) < 0.01, `at ${time} s: ${frequency} Hz`);
+      assert.ok(Math.abs(level / SPOKEN - 1) < 0.3, `at ${time} s: level ${level}`);
+    }
+  });
+
+  test("is in the wet file as the effects made them", () => {
+    const { frames, sound } = recorded("wet");
+    const early = meanColour(frames, 0.5, 1.5);
+    assert.ok(distance(early, CHANGED) < 15, `${early} instead of ${CHANGED}`);
+    const others = frames.filter(({ orientation }) => orientation !== "mirrored" && orientation !== null);
+    assert.deepEqual(others, [], "every picture is mirrored");
+    const [low, high] = [toneAt(sound, 1).frequency, toneAt(sound, DURATION - 1).frequency];
+    assert.ok(Math.abs(low / (0.8 * cleo.frequency) - 1) < 0.02, `at first ${low} Hz`);
+    assert.ok(Math.abs(high / cleo.frequency - 1) < 0.02, `in the end ${high} Hz`);
+  });
+
+  test("has straight ramps in the wet file", () => {
+    const { level, face } = recordedRamps();
+    assert.ok(level.error < 0.03, `the level is up to ${level.error} s off its line`);
+    assert.ok(face.error < 0.08, `the brightness is up to ${face.error} s off its line`);
+  });
+
+  test("has a wet picture of constant rate, and of as many frames as the run has", () => {
+    const { frames } = recorded("wet");
+    const gaps = frames.slice(1).map(({ time }, index) => time - frames[index].time);
+    assert.deepEqual(
+      gaps.filter((gap) => Math.abs(gap - 1 / FRAMERATE) > 0.002),
+      [],
+    );
+    // Before the first keyframe there may be none.
+    const missing = Math.round(frames[0].time * FRAMERATE);
+    assert.equal(frames.length + missing, DURATION * FRAMERATE);
+  });
+
+  test("has a log of documented lines, that says when each ramp began on the files' timeline", () => {
+    for (const entry of log) {
+      for (const field of ["level", "time", "context", "message"]) {
+        assert.ok(field in entry, `${field} in ${JSON.stringify(entry)}`);
+      }
+    }
+    const messages = log.map(({ message }) => message);
+    for (const message of [
+      ...["interaction_created", "peer_joined", "interaction_started"],
+      ...["client_fx_control", "interaction_ended"],
+    ]) {
+      assert.ok(messages.includes(message), `the log tells ${message}`);
+    }
+    const ramps = recordedRamps();
+    for (const [name, tolerance] of /** @type {const} */ ([
+      ["level", 0.03],
+      // A frame, and half of one for the constant rate.
+      ["face", 1.5 / FRAMERATE],
+    ])) {
+      const began = log.find((entry) => entry.message === "fxcontrol_started" && entry.name === name);
+      const late = ramps[name].middle - 0.5 - began?.onset;
+      assert.ok(Math.abs(late) < tolerance, `"${name}" begins ${late} s later than the log says`);
+    }
+  });
+
+  test("has a manifest and a table of events", () => {
+    const names = [...texts.keys()];
+    const manifest = names.find((name) => /^i-[A-Za-z0-9]+\.json$/.test(name));
+    assert.ok(manifest, `a manifest among ${names}`);
+    assert.equal(JSON.parse(texts.get(manifest) ?? "").state, "ended");
+    const table = names.find((name) => /^i-[A-Za-z0-9]+-events\.tsv$/.test(name));
+    assert.ok(table, `a table of events among ${names}`);
+    assert.match(texts.get(table) ?? "", /\blevel\b.*\bvolume\b/);
   });
 });

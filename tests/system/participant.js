@@ -113,6 +113,12 @@ export class Participant {
     await this.page.reload();
   }
 
+  /** Starts the player again that was stopped. Events from before count no more. */
+  async restart() {
+    this.#loaded = this.events.length;
+    await this.ask("start");
+  }
+
   /** Closes the tab. */
   close() {
     return within(`${this.userId}'s page closes`, 5000, this.page.context().close());

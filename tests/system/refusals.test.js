@@ -10,7 +10,7 @@ import { advance } from "./barcode.js";
 import { openEmbedder } from "./embedder.js";
 import { people } from "./people.js";
 import { Study } from "./study.js";
-import { until } from "./until.js";
+import { together, until } from "./until.js";
 
 const [ann, ben, cleo] = people;
 
@@ -204,7 +204,7 @@ describe("what is refused", () => {
   });
 
   test("a stage that dies is told to its own participants alone, and its recordings can be read", async () => {
-    await Promise.all([
+    await together([
       study.conversation("doomed", async (conversation) => {
         const annPage = await conversation.join(ann, {
           peer: { duration: 60, videoFormat: "H264", audioFx: "volume name=fx" },

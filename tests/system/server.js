@@ -4,7 +4,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,22 +17,26 @@ const START_LIMIT = 20_000;
 /** ms until the server must be gone after SIGTERM: it finishes the recordings of every interaction first. */
 const STOP_LIMIT = 15_000;
 
-/** The program: what DUCKSOUP_APP names, else the newer kind of build that is there. */
+/**
+ * The program: what DUCKSOUP_APP names, else the newest build.
+ * @returns {Promise<string>}
+ */
 async function program() {
-  const root = new URL("../../target/", import.meta.url);
-  const candidates = [process.env.DUCKSOUP_APP ?? ""].concat(
-    ["release", "debug"].map((kind) => fileURLToPath(new URL(`${kind}/ducksoup-app`, root))),
+  if (process.env.DUCKSOUP_APP) return process.env.DUCKSOUP_APP;
+  const builds = ["release", "debug"].map((kind) =>
+    fileURLToPath(new URL(`../../target/${kind}/ducksoup-app`, import.meta.url)),
   );
-  for (const path of candidates.filter(Boolean)) {
-    if (
-      await access(path).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path;
-  }
-  throw new Error(`no server to test: build it first (looked at ${candidates.filter(Boolean).join(", ")})`);
+  const ages = await Promise.all(
+    builds.map((path) =>
+      stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    ),
+  );
+  const newest = Math.max(...ages);
+  if (newest === 0) throw new Error(`no server to test: build it first (looked at ${builds.join(", ")})`);
+  return builds[ages.indexOf(newest)];
 }
 
 /** A port that was free a moment ago. */

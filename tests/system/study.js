@@ -2,7 +2,7 @@
 
 /** A study: a server, a site that embeds it, a browser, and conversations one after another or at once. */
 
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openBrowser } from "./browser.js";
@@ -122,7 +122,8 @@ export class Conversation {
    */
   async keep() {
     const { server } = this.#study;
-    const folder = fileURLToPath(new URL(`out/${process.pid}-${this.name}`, import.meta.url));
+    const folder = fileURLToPath(new URL(`out/${this.name}`, import.meta.url));
+    await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     const files = join(server.data, NAMESPACE, this.name);
     await cp(files, folder, { recursive: true }).catch(() => {});

@@ -58,3 +58,18 @@ export async function within(what, limit, promise) {
     late.catch(() => {});
   }
 }
+
+/**
+ * The values of all, when all are settled; the first failure, if there is one. Other than with
+ * `Promise.all`, nothing goes on behind the back of a test that has failed.
+ * @template T
+ * @param {Promise<T>[]} promises
+ * @returns {Promise<T[]>}
+ */
+export async function together(promises) {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
+}
