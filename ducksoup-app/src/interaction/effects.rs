@@ -42,16 +42,11 @@ pub fn control(slots: &[FxControl], control: &Control) -> Result<(), FxError> {
         ControlValue::Text(text) => (Input::Text(text), 0),
     };
     let duration = u64::from(duration_ms) * 1_000_000;
-    let mut refusal = FxError::UnknownEffect(control.name.clone());
-    for slot in slots {
-        let shape = FxControlShape::Linear;
-        match slot.control(&control.name, &control.property, value, duration, shape) {
-            Err(FxError::UnknownEffect(_) | FxError::NotReady) => {}
-            Err(other) => refusal = other,
-            Ok(()) => return Ok(()),
-        }
-    }
-    Err(refusal)
+    let slot = slots
+        .iter()
+        .find(|slot| slot.has_effect(&control.name))
+        .ok_or_else(|| FxError::UnknownEffect(control.name.clone()))?;
+    slot.control(&control.name, &control.property, value, duration, FxControlShape::Linear)
 }
 
 /// The operator's lists as `fxcontrol` reads them: elements allowed, elements forbidden (those with

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a study finds beside its recordings: the interaction's log (JSON lines, appended) and the
-//! run's manifest. The messages are those of the README's log reference.
+//! What a study finds beside its recordings: the interaction's log (JSON lines, appended), the run's
+//! manifest and its table of events. The messages are those of the README's log reference.
 
 use super::carrier::ToDoor;
+use super::events::{self, Event};
 use super::naming::{Run, stamp};
 use ducksoup_signaller::frame::{Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -78,6 +79,17 @@ struct Manifest {
     files: Vec<Recording>,
 }
 
+/// The table of events. There is none without a t0.
+#[derive(Debug)]
+enum Events {
+    /// These wait for it.
+    Waiting(Vec<Event>),
+    /// It is known, in ns of the running time.
+    Open { table: File, zero: u64 },
+    /// The table cannot be written; the log says why.
+    Lost,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Journal {
@@ -85,6 +97,7 @@ pub struct Journal {
     data: PathBuf,
     log: Option<File>,
     level: u8,
+    events: Events,
     /// Where entries are echoed, when the server prints them.
     echo: Option<ToDoor>,
     created: Instant,
@@ -118,6 +131,7 @@ impl Journal {
             run,
             data: opening.settings.data.clone(),
             log: None,
+            events: Events::Waiting(Vec::new()),
             level: opening.settings.log_level,
             echo: opening.settings.log_to_door.then(|| door.clone()),
             created: Instant::now(),
@@ -222,12 +236,53 @@ impl Journal {
         self.save();
     }
 
-    /// Notes t0.
-    pub fn started(&mut self, at: Timestamp) {
+    /// Notes t0, on both clocks.
+    pub fn started(&mut self, at: Timestamp, running_time: u64) {
         self.started = Some(Instant::now());
         self.manifest.started = Some(at.to_string());
         self.manifest.state = "running";
         self.save();
+        let waiting = match std::mem::replace(&mut self.events, Events::Lost) {
+            Events::Waiting(waiting) => waiting,
+            other => {
+                self.events = other;
+                return;
+            }
+        };
+        match File::create_new(self.data.join(self.run.events())) {
+            Ok(table) => self.events = Events::Open { table, zero: running_time },
+            Err(error) => return self.events_lost(&error),
+        }
+        self.write_event_line(events::HEADER);
+        for event in waiting {
+            self.event(event);
+        }
+    }
+
+    /// Adds a line to the table of events.
+    pub fn event(&mut self, event: Event) {
+        match &mut self.events {
+            Events::Waiting(waiting) => waiting.push(event),
+            Events::Open { zero, .. } => {
+                let line = event.line(*zero);
+                self.write_event_line(&line);
+            }
+            Events::Lost => {}
+        }
+    }
+
+    fn write_event_line(&mut self, line: &str) {
+        if let Events::Open { table, .. } = &mut self.events
+            && let Err(error) = table.write_all(line.as_bytes())
+        {
+            self.events_lost(&error);
+        }
+    }
+
+    fn events_lost(&mut self, error: &std::io::Error) {
+        self.events = Events::Lost;
+        let fields = json!({"error": error.to_string()});
+        self.error("interaction", "events_write_failed", None, fields);
     }
 
     /// Notes a finished file.

@@ -13,13 +13,14 @@
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
-//! | [`journal`] | the log and the manifest |
+//! | [`journal`], [`events`] | the log, the manifest, the table of events |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 
 pub mod carrier;
 pub mod chain;
 pub mod effects;
 pub mod elements;
+pub mod events;
 pub mod graph;
 pub mod input;
 pub mod journal;

@@ -47,6 +47,12 @@ impl Run {
         self.folder().join(format!("i-{}.json", self.id))
     }
 
+    /// `<namespace>/<interaction>/i-<id>-events.tsv`.
+    #[must_use]
+    pub fn events(&self) -> PathBuf {
+        self.folder().join(format!("i-{}-events.tsv", self.id))
+    }
+
     /// The common beginning of a connection's file names; `start` is when its recording begins and
     /// `count` how often the user has connected.
     #[must_use]
@@ -82,6 +88,7 @@ mod tests {
         );
         assert_eq!(run.log(), PathBuf::from("study/dyad_7/dyad_7.log"));
         assert_eq!(run.manifest(), PathBuf::from("study/dyad_7/i-Ab12Cd34.json"));
+        assert_eq!(run.events(), PathBuf::from("study/dyad_7/i-Ab12Cd34-events.tsv"));
         assert_eq!(run.recordings(), PathBuf::from("study/dyad_7/recordings"));
     }
 }

@@ -6,6 +6,7 @@ mod clients;
 mod media;
 
 use super::carrier::{FromDoor, ToDoor};
+use super::events::Event;
 use super::graph::Graph;
 use super::input::{Input, Inputs};
 use super::journal::Journal;
@@ -269,6 +270,7 @@ impl Stage {
             json!({"payload": payload, "count": count}),
         );
         self.journal.participant(&options);
+        self.event(Some(&user), "joined", Some(&count.to_string()));
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
             Ok(()) => {
@@ -290,6 +292,7 @@ impl Stage {
             CloseCause::Failed => "failed",
             CloseCause::Over => "interaction_over",
         };
+        self.event(user.as_ref(), "left", Some(cause));
         self.journal.info("peer", "peer_server_ended", user.as_ref(), json!({"cause": cause}));
     }
 
@@ -306,11 +309,24 @@ impl Stage {
         }
     }
 
+    /// Adds an event that happens now to the run's table.
+    fn event(&mut self, participant: Option<&Identifier>, kind: &'static str, value: Option<&str>) {
+        self.journal.event(Event {
+            at: self.graph.running_time().nseconds(),
+            duration: None,
+            participant: participant.cloned(),
+            kind,
+            target: None,
+            value: value.map(str::to_owned),
+        });
+    }
+
     fn start(&mut self) {
         let zero = Zero { running_time: self.graph.running_time(), utc: Timestamp::now() };
         self.t0 = Some(zero);
         self.graph.begin(zero.running_time);
-        self.journal.started(zero.utc);
+        self.journal.started(zero.utc, zero.running_time.nseconds());
+        self.event(None, "started", None);
         self.journal.info("interaction", "interaction_started", None, json!({}));
     }
 
@@ -345,6 +361,7 @@ impl Stage {
         };
         self.journal.info("interaction", message, None, json!({}));
         self.journal.ended(state);
+        self.event(None, state, None);
         // Files end where the run does, whatever comes late; see `Graph::record`.
         let grace = match outcome {
             Outcome::Ended if self.graph.is_recording() => {

@@ -58,8 +58,13 @@ pub fn make(
 fn never_wait(element: &gst::Element) {
     match element.factory().map(|factory| factory.name()).as_deref() {
         Some("clocksync") => element.set_property("sync", false),
-        // Without it the first packets are held for the whole latency.
-        Some("rtpjitterbuffer") => element.set_property("faststart-min-packets", 1u32),
+        Some("rtpjitterbuffer") => {
+            // Without it the first packets are held for the whole latency.
+            element.set_property("faststart-min-packets", 1u32);
+            // A packet that nobody has sent yet is not lost: a sender that pauses for longer than
+            // the latency would lose the next one.
+            element.set_property("rtx-next-seqnum", false);
+        }
         _ => {}
     }
 }

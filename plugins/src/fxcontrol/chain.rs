@@ -218,6 +218,11 @@ impl Chain {
         !self.was_used.load(Ordering::Relaxed) && self.settings == *settings
     }
 
+    /// Whether an effect has this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.effects.contains_key(name)
+    }
+
     /// Checks a command and finds the gate that will do it.
     pub(super) fn resolve(
         &self,

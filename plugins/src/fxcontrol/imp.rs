@@ -307,6 +307,10 @@ impl FxControl {
     }
 
     /// Checks a command, leaves it for the next buffer, and tells what became of it.
+    pub(super) fn has_effect(&self, name: &str) -> bool {
+        self.chain().is_some_and(|chain| chain.has(name))
+    }
+
     pub(super) fn control(&self, asked: &Asked<'_>) -> Result<(), FxError> {
         let id = self.shared.next_command();
         let chain = self.chain();

@@ -102,6 +102,12 @@ glib::wrapper! {
 }
 
 impl FxControl {
+    /// Whether one of the effects has this name.
+    #[must_use]
+    pub fn has_effect(&self, name: &str) -> bool {
+        self.imp().has_effect(name)
+    }
+
     /// What the action signals do, with the reason of a refusal typed. `duration` is in ns.
     /// Posts the same messages.
     ///

@@ -3,6 +3,7 @@
 //! What the media say: connections and tracks of peers, messages of the pipeline.
 
 use super::{Stage, session};
+use crate::interaction::events::Event;
 use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
 use crate::interaction::lifecycle;
@@ -162,6 +163,9 @@ impl Stage {
             }
             "bitratecontroller-target" | "bitratecontroller-measured" => {}
             other => {
+                if let Some(event) = effect_event(other, &fields, user) {
+                    self.journal.event(event);
+                }
                 if let Some(t0) = self.t0
                     && let Some(time) = fields.get("running-time").and_then(Value::as_u64)
                 {
@@ -188,6 +192,29 @@ impl Stage {
         self.journal.info("pipeline", "file_finished", Some(user), json!({"file": path}));
         self.journal.file(recording);
     }
+}
+
+/// What an effect did, for the table of events.
+fn effect_event(
+    message: &str,
+    fields: &Map<String, Value>,
+    user: Option<&Identifier>,
+) -> Option<Event> {
+    let kind = match message {
+        "fxcontrol-started" => "fx_started",
+        "fxcontrol-applied" => "fx_applied",
+        "fxcontrol-finished" => "fx_finished",
+        _ => return None,
+    };
+    let text = |name| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    Some(Event {
+        at: fields.get("running-time")?.as_u64()?,
+        duration: fields.get("duration").and_then(Value::as_u64),
+        participant: user.cloned(),
+        kind,
+        target: Some(format!("{}.{}", text("name"), text("property"))),
+        value: Some(text("value").to_owned()),
+    })
 }
 
 /// A structure's fields as JSON.
