@@ -227,7 +227,7 @@ impl Graph {
             inputs.send(Input::Peer(connection, PeerInput::Down));
         });
         if let Err(error) = taken {
-            log::error!("no thread for a peer that leaves: {error}");
+            eprintln!("no thread for a peer that leaves: {error}");
         }
     }
 

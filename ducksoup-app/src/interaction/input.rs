@@ -85,7 +85,7 @@ impl Inputs {
     pub fn send(&self, input: Input) {
         match self.0.try_send(input) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(input)) => log::error!("the stage is stuck, lost {input:?}"),
+            Err(TrySendError::Full(input)) => eprintln!("the stage is stuck, lost {input:?}"),
         }
     }
 

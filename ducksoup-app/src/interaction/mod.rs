@@ -15,6 +15,9 @@
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
+//!
+//! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
+//! door's.
 
 pub mod carrier;
 pub mod chain;
@@ -77,7 +80,7 @@ fn opening(inputs: &Receiver<Input>) -> Option<Opening> {
         match inputs.recv().ok()? {
             Input::Door(FromDoor::Frame(DoorFrame::Open(opening))) => return Some(*opening),
             Input::Door(FromDoor::Gone | FromDoor::Frame(DoorFrame::Shutdown)) => return None,
-            other => log::error!("before the opening: {other:?}"),
+            other => eprintln!("before the opening: {other:?}"),
         }
     }
 }

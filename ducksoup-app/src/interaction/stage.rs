@@ -155,7 +155,7 @@ impl Stage {
         match input {
             Input::Door(FromDoor::Frame(frame)) => self.frame(frame),
             Input::Door(FromDoor::Rubbish(reason)) => {
-                log::error!("the door sent no frame: {reason}");
+                eprintln!("the door sent no frame: {reason}");
                 ControlFlow::Continue(())
             }
             Input::Door(FromDoor::Gone) => self.advance(lifecycle::Input::Shutdown),
@@ -166,7 +166,7 @@ impl Stage {
 
     fn frame(&mut self, frame: DoorFrame) -> ControlFlow<()> {
         match frame {
-            DoorFrame::Open(_) => log::error!("the door opened this stage twice"),
+            DoorFrame::Open(_) => eprintln!("the door opened this stage twice"),
             DoorFrame::Join { connection, origin: _, options } => {
                 return self.join(connection, options);
             }
