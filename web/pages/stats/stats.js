@@ -13,7 +13,7 @@ url.searchParams.set("href", location.href);
 const socket = new WebSocket(url);
 socket.onopen = () => show("running", "connected");
 socket.onclose = () => show("error", "not connected; reload the page to try again");
-socket.onmessage = ({ data }) => {
+socket.onmessage = (/** @type {MessageEvent} */ { data }) => {
   /** @type {any} */
   let message;
   try {
