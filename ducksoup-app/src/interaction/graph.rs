@@ -24,6 +24,15 @@ enum Leaving {
     Resting { user: Identifier, bin: gst::Bin, deadline: Instant },
 }
 
+impl Leaving {
+    /// When it has taken too long.
+    fn deadline(&self) -> Instant {
+        match self {
+            Self::Recording { deadline, .. } | Self::Resting { deadline, .. } => *deadline,
+        }
+    }
+}
+
 /// See the module. Lives on the stage's one thread.
 #[derive(Debug)]
 pub struct Graph {
@@ -242,14 +251,7 @@ impl Graph {
     /// When somebody on the way out has taken too long.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.leaving
-            .values()
-            .map(|leaving| match leaving {
-                Leaving::Recording { deadline, .. } | Leaving::Resting { deadline, .. } => {
-                    *deadline
-                }
-            })
-            .min()
+        self.leaving.values().map(Leaving::deadline).min()
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements
@@ -258,11 +260,7 @@ impl Graph {
         let late: Vec<_> = self
             .leaving
             .iter()
-            .filter(|(_, leaving)| match leaving {
-                Leaving::Recording { deadline, .. } | Leaving::Resting { deadline, .. } => {
-                    *deadline <= now
-                }
-            })
+            .filter(|(_, leaving)| leaving.deadline() <= now)
             .map(|(connection, _)| *connection)
             .collect();
         let mut stuck = Vec::new();
