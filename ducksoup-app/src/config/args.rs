@@ -79,12 +79,42 @@ pub struct Args {
     /// The older name of DUCKSOUP_STUN_SERVER_URLS, which wins
     #[arg(long, env = "DUCKSOUP_ICE_SERVERS", value_name = "URLS")]
     pub ice_servers: Option<String>,
+    /// Encode and decode H.264 on an NVIDIA GPU, for participants who ask for it [default: false]
+    #[arg(long, env = "DUCKSOUP_NVCODEC", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub nvcodec: Option<String>,
+    /// Scale and convert pictures on an NVIDIA GPU, for participants who ask for it [default: false]
+    #[arg(long, env = "DUCKSOUP_NVCUDA", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub nvcuda: Option<String>,
+    /// Show the time in every picture, recorded too [default: false]
+    #[arg(long, env = "DUCKSOUP_FORCE_OVERLAY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub force_overlay: Option<String>,
+    /// Draw plots of bitrates, sizes, losses into the data folder [default: false]
+    #[arg(long, env = "DUCKSOUP_GENERATE_PLOTS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub generate_plots: Option<String>,
+    /// Put GStreamer's own log (GST_DEBUG) into the interactions' logs [default: false]
+    #[arg(long, env = "DUCKSOUP_INTERCEPT_GST_LOGS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub intercept_gst_logs: Option<String>,
+    /// An older name of DUCKSOUP_INTERCEPT_GST_LOGS; either switches it on
+    #[arg(long, env = "DUCKSOUP_GST_TRACKING", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub gst_tracking: Option<String>,
     /// Write no audio or video files [default: false]
     #[arg(long, env = "DUCKSOUP_NO_RECORDING", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub no_recording: Option<String>,
     /// Seconds from the first join until an incomplete interaction is aborted [default: 15]
     #[arg(long, env = "DUCKSOUP_ABORT_DELAY", value_name = "S")]
     pub abort_delay: Option<String>,
+    /// This server's address as participants reach it; TURN relays from it [default: none]
+    #[arg(long, env = "DUCKSOUP_PUBLIC_IP", value_name = "IP")]
+    pub public_ip: Option<String>,
+    /// Offer DUCKSOUP_PUBLIC_IP as a host candidate [default: false]
+    #[arg(long, env = "DUCKSOUP_EXPLICIT_HOST_CANDIDATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub explicit_host_candidate: Option<String>,
+    /// Host name or address of the embedded TURN server, as participants are told; needs DUCKSOUP_TURN_PORT and DUCKSOUP_PUBLIC_IP [default: no TURN]
+    #[arg(long, env = "DUCKSOUP_TURN_ADDRESS", value_name = "HOST")]
+    pub turn_address: Option<String>,
+    /// Port of the embedded TURN server, UDP and TCP [default: no TURN]
+    #[arg(long, env = "DUCKSOUP_TURN_PORT", value_name = "PORT")]
+    pub turn_port: Option<String>,
     /// UDP ports for media [default: any]
     #[arg(long, env = "DUCKSOUP_MEDIA_PORTS", value_name = "MIN-MAX")]
     pub media_ports: Option<String>,
@@ -99,6 +129,12 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     pub effect_policy: Option<String>,
+    /// Certificate chain (PEM): serve https and wss; needs --key [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<String>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<String>,
     /// Folder for recordings, logs and events [default: data]
     #[arg(long, env = "DUCKSOUP_DATA", value_name = "FOLDER")]
     pub data: Option<String>,

@@ -90,6 +90,7 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, &["-"]),
         ("DUCKSOUP_ABORT_DELAY", |a| &mut a.abort_delay, &["0", "-3", "soon"]),
         ("DUCKSOUP_MEDIA_PORTS", |a| &mut a.media_ports, &["4000", "5-4", "0-9", "1-70000"]),
+        ("DUCKSOUP_PUBLIC_IP", |a| &mut a.public_ip, &["localhost", "0.0.0.0", "224.0.0.1"]),
         ("DUCKSOUP_EFFECT_POLICY", |a| &mut a.effect_policy, &["-", "--x", "a b", "a!b"]),
     ];
     for (variable, field, values) in cases {
@@ -146,4 +147,39 @@ fn the_command_line_serves_by_default_and_lists_every_variable() {
     for variable in ["DUCKSOUP_MODE", "DUCKSOUP_PORT", "DUCKSOUP_TEST_PASSWORD", "DUCKSOUP_DATA"] {
         assert!(help.contains(variable), "{help}");
     }
+}
+
+#[test]
+fn what_belongs_together_is_asked_for() {
+    let needs = |edit: fn(&mut Args)| config(edit).expect_err("incomplete").to_string();
+    assert_eq!(needs(|a| a.cert = Some("c.pem".into())), "--cert needs --key");
+    assert_eq!(needs(|a| a.key = Some("k.pem".into())), "--key needs --cert");
+    assert_eq!(
+        needs(|a| a.explicit_host_candidate = Some("true".into())),
+        "DUCKSOUP_EXPLICIT_HOST_CANDIDATE needs DUCKSOUP_PUBLIC_IP"
+    );
+    assert_eq!(
+        needs(|a| a.turn_port = Some("3478".into())),
+        "DUCKSOUP_TURN_PORT needs DUCKSOUP_TURN_ADDRESS"
+    );
+    assert_eq!(
+        needs(|a| {
+            a.turn_address = Some("turn.example.org".into());
+            a.turn_port = Some("3478".into());
+        }),
+        "DUCKSOUP_TURN_ADDRESS needs DUCKSOUP_PUBLIC_IP"
+    );
+}
+
+#[test]
+fn the_public_address_is_a_candidate_only_when_asked_for() {
+    let candidate = |explicit: &str| {
+        let config = config(|args| {
+            args.public_ip = Some("203.0.113.7".into());
+            args.explicit_host_candidate = Some(explicit.into());
+        });
+        config.expect("valid").stage_settings().host_candidate
+    };
+    assert_eq!(candidate("true"), "203.0.113.7".parse().ok());
+    assert_eq!(candidate("false"), None);
 }
