@@ -13,7 +13,9 @@
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
-//! | [`counters`], [`measures`] | what is counted of a participant, and its figures each second |
+//! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`meter`], [`counters`] | what GStreamer counts of a participant |
+//! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
@@ -27,19 +29,23 @@ pub mod effects;
 pub mod elements;
 pub mod events;
 pub mod graph;
+pub mod gstreamer_log;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;
+pub mod meter;
 pub mod naming;
 pub mod negotiation;
 pub mod peer;
+pub mod rtcp;
 pub mod sdp;
 pub mod stage;
 pub mod template;
 pub mod terms;
 pub mod timeline;
 pub mod tracks;
+pub mod traffic;
 pub mod webrtcbin;
 
 use carrier::FromDoor;
