@@ -295,6 +295,7 @@ impl Stage {
                 let fields = json!({"connection": connection});
                 self.journal.log(Message::PeerServerStarted, Some(&user), fields);
                 self.journal.log(Message::PipelineCreated, Some(&user), json!({}));
+                self.first_targets(connection, &user);
                 self.offer_is_due(&user, "peer_joined");
                 ControlFlow::Continue(())
             }
