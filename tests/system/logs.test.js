@@ -389,7 +389,7 @@ describe("the logs", () => {
     // The same on standard output, readable.
     assert.match(printed, /^\d{8}-\d{6}\.\d{3} INFO {2}\[interaction\] interaction_created /m);
     assert.match(printed, /^\d{8}-\d{6}\.\d{3} INFO {2}\[app\] app_started /m);
-    assert.doesNotMatch(printed, /\u001b\[/, "no colours without a terminal");
+    assert.ok(!printed.includes("\u001b["), "no colours without a terminal");
   });
 
   test("at level 2 hold the course of things alone, also of an interaction that never starts", async () => {

@@ -284,8 +284,7 @@ impl Stage {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.log(Message::InteractionCreated, Some(&user), fields);
         }
-        let payload = serde_json::to_value(&options).unwrap_or_default();
-        let fields = json!({"payload": payload, "count": count});
+        let fields = json!({"payload": clients::join_payload(&options), "count": count});
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
         self.event(Some(&user), "joined", Some(&count.to_string()));
