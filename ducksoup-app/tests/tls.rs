@@ -248,9 +248,8 @@ async fn it_listens_on_every_address_of_the_machine() {
     let address = listener.local_addr().expect("an address");
     let mut addresses = vec![IpAddr::from(Ipv4Addr::LOCALHOST)];
     // Where there is IPv6, that too.
-    match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
-        Ok(_) => addresses.push(Ipv6Addr::LOCALHOST.into()),
-        Err(_) => assert!(address.is_ipv4() || addresses.len() == 1),
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        addresses.push(Ipv6Addr::LOCALHOST.into());
     }
     for ip in addresses {
         let connecting = TcpStream::connect((ip, address.port()));

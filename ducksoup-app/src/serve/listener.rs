@@ -4,21 +4,22 @@
 //! nothing, or says it slowly, loses its place when its time is over ([`Limits`]).
 
 use super::limits::{Limits, MAX_CONNECTIONS};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{Domain, Socket, Type};
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use warp::filters::BoxedFilter;
+use warp::hyper::server::conn::http1;
 
 /// Connections that may wait to be accepted. Tokio's own number.
 const BACKLOG: i32 = 1024;
@@ -61,12 +62,12 @@ pub(crate) async fn accept(
     limits: Limits,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let connections = GracefulShutdown::new();
+    let (stopping, stopped) = watch::channel(());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            listener.accept().await.map(|(stream, _)| (stream, place.ok()))
+            listener.accept().await.map(|(stream, _)| (stream, place))
         };
         let next = tokio::select! {
             next = next => next,
@@ -74,9 +75,15 @@ pub(crate) async fn accept(
         };
         match next {
             Ok((stream, place)) => {
-                let (tls, routes) = (tls.clone(), routes.clone());
-                let watcher = connections.watcher();
-                tokio::spawn(connection(stream, tls, routes, limits, watcher, place));
+                let connection =
+                    connection(stream, tls.clone(), routes.clone(), limits, stopped.clone());
+                tokio::spawn(async move {
+                    // What goes wrong here concerns a client that is gone, or that speaks no HTTP.
+                    if let Err(error) = connection.await {
+                        log::debug!(context = "server", error:% = error; "connection_failed");
+                    }
+                    drop(place);
+                });
             }
             // The client's own end: the next one is not concerned.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -86,8 +93,10 @@ pub(crate) async fn accept(
             }
         }
     }
-    drop(listener);
-    connections.shutdown().await;
+    drop((listener, stopped));
+    // Nobody there to be told is as good.
+    let _ = stopping.send(());
+    stopping.closed().await;
 }
 
 async fn connection(
@@ -95,33 +104,38 @@ async fn connection(
     tls: Option<TlsAcceptor>,
     routes: Routes,
     limits: Limits,
-    watcher: Watcher,
-    _place: Option<OwnedSemaphorePermit>,
-) {
+    mut stop: watch::Receiver<()>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Signalling is small words that somebody waits for.
-    let _ = stream.set_nodelay(true);
+    stream.set_nodelay(true)?;
     let Some(tls) = tls else {
-        return requests(stream, routes, limits, watcher).await;
+        return requests(stream, routes, limits, stop).await;
     };
-    match timeout(limits.handshake, tls.accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, routes, limits, watcher).await,
-        Ok(Err(error)) => log::debug!(context = "server", error:% = error; "tls_handshake_failed"),
-        Err(_) => log::debug!(context = "server", error = "too slow"; "tls_handshake_failed"),
-    }
+    let stream = tokio::select! {
+        stream = timeout(limits.handshake, tls.accept(stream)) => stream??,
+        _ = stop.changed() => return Ok(()),
+    };
+    requests(stream, routes, limits, stop).await
 }
 
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     routes: Routes,
     limits: Limits,
-    watcher: Watcher,
-) {
-    let service = TowerToHyperService::new(warp::service(routes));
-    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
-    let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // What goes wrong here concerns a client that is gone, or that speaks no HTTP.
-    if let Ok(Err(error)) = timeout(limits.connection, watcher.watch(connection)).await {
-        log::trace!(context = "server", error:% = error; "connection_failed");
+    mut stop: watch::Receiver<()>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Not hyper-util's `auto`: it waits for the first byte without a limit.
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(warp::service(routes)))
+            .with_upgrades()
+    );
+    let until = Instant::now() + limits.connection;
+    tokio::select! {
+        ended = timeout_at(until, connection.as_mut()) => return Ok(ended??),
+        _ = stop.changed() => connection.as_mut().graceful_shutdown(),
     }
+    Ok(timeout_at(until, connection).await??)
 }
