@@ -29,7 +29,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Everything that the first cells name.
 fn named() -> BTreeSet<String> {
     let page = read("docs/parity.md");
-    let first = rows(&page).flat_map(|(_, cells)| words(cells[0]).map(str::to_owned).collect::<Vec<_>>());
+    let first =
+        rows(&page).flat_map(|(_, cells)| words(cells[0]).map(str::to_owned).collect::<Vec<_>>());
     first.collect()
 }
 
