@@ -158,7 +158,7 @@ async fn pages_and_web_sockets_come_over_tls() {
     let reply = get(stream, "/config/sfu.yml").await;
     assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("1800000"), "{reply}");
     refused_join(open(door.secure().await, ORIGIN).await.expect("let in")).await;
-    let error = open(door.secure().await, "https://evil.example").await.err().expect("refused");
+    let error = open(door.secure().await, "https://evil.example").await.expect_err("refused");
     assert!(error.contains("403"), "{error}");
     door.stop().await;
 }
