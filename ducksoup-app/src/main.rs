@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{interaction, log as app_log, serve};
+use ducksoup_app::{archive, interaction, log as app_log, serve};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,14 +16,34 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Interaction) => interaction::run(),
+        Some(Command::Verify { folder }) => return verify(&folder),
         Some(Command::Serve(_)) | None => door(),
     };
+    exit_code(done)
+}
+
+/// Ends with what went wrong, in one sentence.
+fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ducksoup-app: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints what was found out about a folder; fails when anything is not as it was said.
+fn verify(folder: &Path) -> ExitCode {
+    let findings = gst::init()
+        .context("GStreamer")
+        .and_then(|()| Ok(archive::verify::verify(folder, |name| eprintln!("reading {name}"))?));
+    match findings {
+        Ok(findings) => {
+            print!("{}", findings.text);
+            if findings.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => exit_code(Err(error)),
     }
 }
 
