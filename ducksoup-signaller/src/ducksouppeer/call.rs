@@ -174,6 +174,12 @@ impl Call {
         Ok(())
     }
 
+    /// The connection stands. Its RTP session must know how late packets leave, or it makes no
+    /// sender reports and nobody can align sound and picture. They leave at once.
+    pub(super) fn settle(&self) {
+        self.bin.send_event(gst::event::Latency::new(gst::ClockTime::ZERO));
+    }
+
     pub(super) fn add_candidate(&self, section: u32, candidate: &str) {
         self.webrtcbin.emit_by_name::<()>("add-ice-candidate", &[&section, &candidate]);
     }

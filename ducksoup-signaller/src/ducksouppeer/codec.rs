@@ -77,7 +77,7 @@ pub(super) struct Wanted {
 pub(super) fn wanted(offer: &SDPMessageRef) -> Vec<Wanted> {
     (0..)
         .zip(offer.medias())
-        .filter(|(_, media)| media.port() != 0 && has(media, &["recvonly", "sendrecv"]))
+        .filter(|(_, media)| !is_rejected(media) && has(media, &["recvonly", "sendrecv"]))
         .filter_map(|(section, media)| {
             let kind = Kind::of_name(media.media()?)?;
             media.formats().find_map(|format| {
@@ -100,6 +100,11 @@ pub(super) fn streams(offer: &SDPMessageRef) -> Vec<Option<String>> {
         msid.split_whitespace().next().map(str::to_owned)
     };
     offer.medias().map(stream).collect()
+}
+
+/// Port 0, but not because of the bundle (RFC 3264, section 6; RFC 8843, section 6).
+fn is_rejected(media: &SDPMediaRef) -> bool {
+    media.port() == 0 && !has(media, &["bundle-only"])
 }
 
 fn has(media: &SDPMediaRef, attributes: &[&str]) -> bool {

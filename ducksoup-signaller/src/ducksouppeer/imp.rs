@@ -259,11 +259,12 @@ impl ElementImpl for DuckSoupPeer {
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        if event.type_() == gst::EventType::Eos {
-            self.input(Input::Leave);
-            return true;
+        match event.type_() {
+            gst::EventType::Eos => self.input(Input::Leave),
+            // Nothing inside waits for the latency of the others.
+            gst::EventType::Latency => true,
+            _ => self.parent_send_event(event),
         }
-        self.parent_send_event(event)
     }
 }
 

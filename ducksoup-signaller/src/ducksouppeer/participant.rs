@@ -282,6 +282,9 @@ impl Participant {
         self.set_board(|board| board.connection = Some(state));
         match state {
             WebRTCPeerConnectionState::Connected => {
+                if let Some(call) = &self.call {
+                    call.settle();
+                }
                 for sending in self.sendings.values() {
                     sending.open();
                 }
