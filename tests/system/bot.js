@@ -3,11 +3,10 @@
 /** A participant without a browser: `ducksouppeer` in a `gst-launch-1.0` of its own. */
 
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { program } from "./server.js";
-import { until, within } from "./until.js";
+import { until } from "./until.js";
 
 /** The plugin, as cargo calls it. */
 const PLUGIN = "libducksoup_signaller.so";
@@ -71,9 +70,12 @@ export class Bot {
 
   /** It ends by itself when the call is over. */
   async ends() {
+    await until("the bot ends", () => this.#process.exitCode !== null, {
+      limit: END_LIMIT,
+      last: () => this.#output.slice(-4000),
+    });
     const { exitCode } = this.#process;
-    const code = exitCode ?? (await within("the bot ends", END_LIMIT, once(this.#process, "exit")))[0];
-    if (code !== 0) throw new Error(`the bot ended with ${code}: ${this.#output.slice(-4000)}`);
+    if (exitCode !== 0) throw new Error(`the bot ended with ${exitCode}: ${this.#output.slice(-4000)}`);
   }
 
   /** Ends it, whatever it does. */

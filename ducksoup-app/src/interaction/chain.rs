@@ -5,7 +5,7 @@
 
 use super::sdp::{Codec, Kind};
 use super::template::{self, TemplateError};
-use ducksoup_signaller::frame::BitrateRange;
+use ducksoup_signaller::frame::{BitrateRange, Properties};
 use ducksoup_signaller::protocol::{JoinOptions, RecordingMode};
 use gst::prelude::*;
 use gstducksoup::fxcontrol::FxControl;
@@ -78,7 +78,7 @@ pub enum ChainError {
     #[error("pipelines: {0}")]
     Template(#[from] TemplateError),
     /// GStreamer does not take it.
-    #[error("{0} chain: {1}")]
+    #[error("{0} chain (pipelines/, config/gst.yml): {1}")]
     Parse(Kind, glib::Error),
     /// An element that the server needs has another name or is missing.
     #[error("{0} chain: {1}")]
@@ -128,6 +128,8 @@ pub struct Values<'a> {
     pub bitrates: BitrateRange,
     /// The longest wait for a missing packet, in ms.
     pub jitter_buffer: u32,
+    /// The sections of `config/gst.yml`.
+    pub elements: &'a BTreeMap<String, Properties>,
 }
 
 /// The text of a chain.
@@ -154,6 +156,11 @@ pub fn describe(mode: &Mode, codec: Codec, values: Values<'_>) -> Result<String,
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
+    names.extend(values.elements.iter().map(|(section, properties)| {
+        let words: Vec<_> =
+            properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (section.clone(), words.join(" "))
+    }));
     if let Some(encode_dry) = &pieces.encode_dry {
         names.insert("codec.encode_dry".to_owned(), encode_dry.clone());
     }
@@ -239,13 +246,25 @@ mod tests {
         JoinOptions::from_json(object.as_object().expect("an object")).expect("valid")
     }
 
+    /// The sections of the embedded `config/gst.yml`.
+    fn elements() -> BTreeMap<String, Properties> {
+        let args = crate::config::Args::default();
+        let config = crate::config::Config::new(&args, Path::new("/nonexistent"));
+        config.expect("valid").stage_settings().elements
+    }
+
+    fn values(options: &JoinOptions) -> Values<'_> {
+        static NOTHING: BTreeMap<String, Properties> = BTreeMap::new();
+        let bitrates = BitrateRange { default: 800_000, min: 150_000, max: 1_800_000 };
+        Values { options, bitrates, jitter_buffer: 150, elements: &NOTHING }
+    }
+
     #[test]
     fn every_mode_builds_with_every_codec() {
         gst::init().expect("GStreamer starts");
         crate::interaction::elements::register().expect("our elements");
-        let options = options();
-        let bitrates = BitrateRange { default: 800_000, min: 150_000, max: 1_800_000 };
-        let values = Values { options: &options, bitrates, jitter_buffer: 150 };
+        let (options, elements) = (options(), elements());
+        let values = Values { elements: &elements, ..values(&options) };
         for name in MODES {
             let mode = Mode::load(name).expect("a good file");
             for codec in [Codec::Opus, Codec::H264, Codec::Vp8] {
@@ -264,5 +283,46 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_stands_in_gst_yml_reaches_every_encoder() {
+        gst::init().expect("GStreamer starts");
+        crate::interaction::elements::register().expect("our elements");
+        let (options, mut elements) = (options(), elements());
+        for (section, name, value) in [
+            ("x264", "key-int-max", "77"),
+            ("vp8", "max-quantizer", "33"),
+            ("opus", "frame-size", "10"),
+        ] {
+            let section = elements.get_mut(section).expect("a section");
+            section.insert(name.to_owned(), value.to_owned());
+        }
+        let mode = Mode::load(RecordingMode::Forced).expect("a good file");
+        let set = |codec, name: &str| {
+            let values = Values { elements: &elements, ..values(&options) };
+            let chain = Chain::build(&mode, codec, values).expect("built");
+            let encoder = chain.bin.by_name("encoder").expect("an encoder");
+            let value = encoder.property_value(name).serialize().expect("a text");
+            value.to_string()
+        };
+        assert_eq!(set(Codec::H264, "key-int-max"), "77");
+        assert_eq!(set(Codec::H264, "speed-preset"), "ultrafast");
+        assert_eq!(set(Codec::Vp8, "max-quantizer"), "33", "wins over pipelines/");
+        assert_eq!(set(Codec::Vp8, "cpu-used"), "8");
+        assert_eq!(set(Codec::Opus, "frame-size"), "10");
+    }
+
+    #[test]
+    fn a_property_that_the_encoder_does_not_have_is_named() {
+        gst::init().expect("GStreamer starts");
+        crate::interaction::elements::register().expect("our elements");
+        let (options, mut elements) = (options(), elements());
+        let section = elements.get_mut("x264").expect("a section");
+        section.insert("no-such-thing".to_owned(), "1".to_owned());
+        let mode = Mode::load(RecordingMode::Forced).expect("a good file");
+        let values = Values { elements: &elements, ..values(&options) };
+        let error = Chain::build(&mode, Codec::H264, values).expect_err("refused").to_string();
+        assert!(error.contains("config/gst.yml") && error.contains("no-such-thing"), "{error}");
     }
 }

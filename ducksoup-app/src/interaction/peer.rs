@@ -112,7 +112,8 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values { options: &options, bitrates, jitter_buffer };
+            let elements = &settings.elements;
+            let values = Values { options: &options, bitrates, jitter_buffer, elements };
             let chain = Chain::build(&mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
