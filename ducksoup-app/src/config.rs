@@ -6,6 +6,7 @@
 
 mod args;
 mod files;
+mod gst;
 
 pub use args::{Args, Cli, Command};
 pub(crate) use files::read as read_config_file;
@@ -204,10 +205,11 @@ impl Config {
             jitter_buffer: number(
                 "DUCKSOUP_JITTER_BUFFER",
                 args.jitter_buffer.as_deref(),
-                files.gst.rtpjitterbuffer.latency,
+                files.gst.latency,
                 0..=10_000,
                 "a number of milliseconds from 0 to 10000",
             )?,
+            elements: files.gst.elements,
             twcc: flag("DUCKSOUP_GENERATE_TWCC", &args.generate_twcc, true)?,
             gcc: flag("DUCKSOUP_GCC", &args.gcc, true)?,
             ice_servers: ice_servers(args)?,

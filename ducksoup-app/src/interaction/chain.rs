@@ -16,7 +16,7 @@ pub enum ChainError {
     #[error(transparent)]
     Pipelines(#[from] PipelinesError),
     /// GStreamer does not take it.
-    #[error("{0} chain: {1}")]
+    #[error("{0} chain (pipelines/, config/gst.yml): {1}")]
     Parse(Kind, glib::Error),
     /// An element that the server needs has another name or is missing.
     #[error("{0} chain: {1}")]
@@ -47,13 +47,18 @@ impl Chain {
     ) -> Result<Self, ChainError> {
         let kind = codec.kind();
         let text = pipelines.describe(mode, codec, values)?;
-        let bin = gst::parse::bin_from_description_with_name(&text, true, kind.name())
+        let bin = gst::parse::bin_from_description_with_name(&text, false, kind.name())
             .map_err(|error| ChainError::Parse(kind, error))?;
+        for (name, direction) in
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+        {
+            let shape = || ChainError::Shape(kind, "exactly one end must be open on each side");
+            let end = open_end(&bin, direction).ok_or_else(shape)?;
+            let ghost = gst::GhostPad::builder_with_target(&end).map_err(|_| shape())?;
+            bin.add_pad(&ghost.name(name).build()).map_err(|_| shape())?;
+        }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
         let chain = Self { codec, bin, overlay };
-        if chain.bin.static_pad("sink").is_none() || chain.bin.static_pad("src").is_none() {
-            return Err(ChainError::Shape(kind, "exactly one end must be open on each side"));
-        }
         if mode.effects && chain.fx().is_none() {
             return Err(ChainError::Shape(kind, "no fxcontrol called fx"));
         }
@@ -86,6 +91,24 @@ impl Chain {
         self.bin.add_pad(&ghost).ok()?;
         Some(ghost.upcast())
     }
+}
+
+/// The one pad of a direction that nothing is linked to; one for text may stay open (a `textoverlay`
+/// has it).
+fn open_end(bin: &gst::Bin, direction: gst::PadDirection) -> Option<gst::Pad> {
+    let takes_text = |pad: &gst::Pad| {
+        let caps = pad.pad_template().map(|template| template.caps().to_owned());
+        caps.is_some_and(|caps| {
+            caps.iter().all(|caps| caps.name().starts_with("text/")) && !caps.is_any()
+        })
+    };
+    let mut ends = bin
+        .children()
+        .into_iter()
+        .flat_map(|element| element.pads())
+        .filter(|pad| pad.direction() == direction && !pad.is_linked() && !takes_text(pad));
+    let end = ends.next()?;
+    ends.next().is_none().then_some(end)
 }
 
 #[cfg(test)]

@@ -125,11 +125,7 @@ pub fn choose(wish: Wish, allowed: Allowed, findings: &Findings) -> Choice {
     choice
 }
 
-fn judge_codec(
-    wish: Wish,
-    allowed: Allowed,
-    finding: Option<&Finding>,
-) -> Result<Device, Refusal> {
+fn judge_codec(wish: Wish, allowed: Allowed, finding: Option<&Finding>) -> Result<Device, Refusal> {
     match (wish.format, finding) {
         // The rest of its way is the GPU's.
         (VideoFormat::VP8, _) if allowed.scale => Ok(Device::Cpu),
@@ -159,11 +155,14 @@ mod tests {
         allowed.then(|| if works { Ok(()) } else { Err("missing".to_owned()) })
     }
 
-    fn decide(wish: Wish, allowed: Allowed, codec: bool, scale: bool) -> (Device, Device, Vec<Refusal>) {
-        let findings = Findings {
-            codec: finding(allowed.codec, codec),
-            scale: finding(allowed.scale, scale),
-        };
+    fn decide(
+        wish: Wish,
+        allowed: Allowed,
+        codec: bool,
+        scale: bool,
+    ) -> (Device, Device, Vec<Refusal>) {
+        let findings =
+            Findings { codec: finding(allowed.codec, codec), scale: finding(allowed.scale, scale) };
         let Choice { devices, refusals } = choose(wish, allowed, &findings);
         (devices.codec, devices.scale, refusals)
     }
@@ -229,7 +228,11 @@ mod tests {
     #[test]
     fn the_reasons_are_sentences_that_name_what_to_do() {
         assert!(Refusal::NotAllowed.to_string().contains("DUCKSOUP_NVCODEC"));
-        assert!(Refusal::Codec("no element \"nvh264enc\"".into()).to_string().ends_with("\"nvh264enc\""));
+        assert!(
+            Refusal::Codec("no element \"nvh264enc\"".into())
+                .to_string()
+                .ends_with("\"nvh264enc\"")
+        );
         assert!(Refusal::Size.to_string().contains("145×49"));
     }
 }

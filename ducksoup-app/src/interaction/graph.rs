@@ -2,8 +2,8 @@
 
 //! The interaction's one pipeline: a mixer, and a bin for each connected peer.
 
-use super::input::{Input, Inputs, PeerInput};
 use super::gpu::probe::Gpu;
+use super::input::{Input, Inputs, PeerInput};
 use super::peer::{Means, Peer, PeerError, bin_name};
 use super::pipelines::Pipelines;
 use super::wishes::{self, Shortcoming};
@@ -105,7 +105,8 @@ impl Graph {
         count: u32,
     ) -> Result<Vec<Shortcoming>, PeerError> {
         let mode = self.pipelines.mode(options.recording_mode)?;
-        let choice = self.gpu.choose(wishes::of_gpu(&options, mode), &self.pipelines);
+        let wish = wishes::of_gpu(&options, mode);
+        let choice = self.gpu.choose(wish, &self.pipelines, &self.settings.elements);
         let overlay = wishes::overlay(&options, mode, &self.settings, wishes::can_overlay());
         let means = Means {
             settings: &self.settings,

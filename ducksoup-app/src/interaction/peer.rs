@@ -131,7 +131,14 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values { options: &options, bitrates, jitter_buffer, devices, overlay };
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+                elements: &settings.elements,
+                devices,
+                overlay,
+            };
             let chain = Chain::build(pipelines, mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);

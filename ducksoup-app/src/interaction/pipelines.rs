@@ -6,7 +6,7 @@
 use super::gpu::{Device, Devices};
 use super::sdp::{Codec, Kind};
 use super::template::{self, TemplateError};
-use ducksoup_signaller::frame::BitrateRange;
+use ducksoup_signaller::frame::{BitrateRange, Properties};
 use ducksoup_signaller::protocol::{JoinOptions, RecordingMode};
 use rust_embed::RustEmbed;
 use serde::Deserialize;
@@ -127,7 +127,6 @@ struct CodecPieces {
 struct GpuPieces {
     decode: String,
     encode: String,
-    encode_dry: String,
 }
 
 /// What is done with raw pictures.
@@ -148,6 +147,8 @@ pub struct Values<'a> {
     pub bitrates: BitrateRange,
     /// The longest wait for a missing packet, in ms.
     pub jitter_buffer: u32,
+    /// The sections of `config/gst.yml`.
+    pub elements: &'a BTreeMap<String, Properties>,
     /// What works on a GPU.
     pub devices: Devices,
     /// Whether the picture shows the run's time.
@@ -205,9 +206,12 @@ impl Pipelines {
     ///
     /// # Errors
     /// When a file is wrong.
-    pub fn gpu_codec(&self) -> Result<String, PipelinesError> {
-        let GpuPieces { decode, encode, .. } = &self.pieces()?.nv264;
-        Ok(template::fill(&format!("{encode} ! {decode}"), &BTreeMap::new())?)
+    pub fn gpu_codec(
+        &self,
+        elements: &BTreeMap<String, Properties>,
+    ) -> Result<String, PipelinesError> {
+        let GpuPieces { decode, encode } = &self.pieces()?.nv264;
+        Ok(template::fill(&format!("{encode} ! {decode}"), &sections(elements).collect())?)
     }
 
     /// The text that scales raw pictures to a size on the GPU.
@@ -234,12 +238,9 @@ impl Pieces {
             Codec::H264 => &self.h264,
             Codec::Vp8 => &self.vp8,
         };
-        let (decode, encode, encode_dry) = match (codec, values.devices.codec) {
-            (Codec::H264, Device::Gpu) => {
-                let gpu = &self.nv264;
-                (&gpu.decode, &gpu.encode, Some(&gpu.encode_dry))
-            }
-            _ => (&cpu.decode, &cpu.encode, cpu.encode_dry.as_ref()),
+        let (decode, encode) = match (codec, values.devices.codec) {
+            (Codec::H264, Device::Gpu) => (&self.nv264.decode, &self.nv264.encode),
+            _ => (&cpu.decode, &cpu.encode),
         };
         let scale = match values.devices.scale {
             Device::Cpu => &self.picture.scale,
@@ -266,11 +267,23 @@ impl Pieces {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        if let Some(encode_dry) = encode_dry {
+        names.extend(sections(values.elements));
+        if let Some(encode_dry) = &cpu.encode_dry {
             names.insert("codec.encode_dry".to_owned(), encode_dry.clone());
         }
         names
     }
+}
+
+/// The sections of `config/gst.yml` as they stand in a launch line, by their names.
+fn sections(
+    elements: &BTreeMap<String, Properties>,
+) -> impl Iterator<Item = (String, String)> + '_ {
+    elements.iter().map(|(section, properties)| {
+        let words: Vec<_> =
+            properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (section.clone(), words.join(" "))
+    })
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(
@@ -301,7 +314,8 @@ mod tests {
         for mode in MODES {
             assert!(pipelines.mode(mode).is_ok(), "{mode:?}");
         }
-        assert!(pipelines.gpu_codec().expect("valid").contains("nvh264enc"));
+        let elements = [("nv264".to_owned(), Properties::new())].into();
+        assert!(pipelines.gpu_codec(&elements).expect("valid").contains("nvh264enc"));
         assert!(pipelines.gpu_scale(32, 16).expect("valid").contains("width=32"));
     }
 
@@ -322,7 +336,8 @@ mod tests {
         let working = tempfile::tempdir().expect("a folder");
         let folder = working.path().join(FOLDER);
         std::fs::create_dir(&folder).expect("created");
-        let own = "layout: none\neffects: false\njitter_buffer: 7\naudio: identity\nvideo: identity\n";
+        let own =
+            "layout: none\neffects: false\njitter_buffer: 7\naudio: identity\nvideo: identity\n";
         std::fs::write(folder.join("direct.yml"), own).expect("written");
         let pipelines = Pipelines::read(working.path());
         std::fs::remove_file(folder.join("direct.yml")).expect("removed");

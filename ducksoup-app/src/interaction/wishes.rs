@@ -64,3 +64,40 @@ pub fn overlay(
 pub fn can_overlay() -> bool {
     gst::ElementFactory::find("textoverlay").is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Args, Config};
+    use crate::interaction::pipelines::Pipelines;
+    use ducksoup_signaller::protocol::RecordingMode;
+    use serde_json::json;
+    use std::path::Path;
+
+    #[test]
+    fn the_time_is_shown_to_who_asks_for_it_where_pictures_are_made_anew() {
+        let nowhere = Path::new("/nonexistent");
+        let pipelines = Pipelines::read(nowhere);
+        let settings = Config::new(&Args::default(), nowhere).expect("valid").stage_settings();
+        // option, DUCKSOUP_FORCE_OVERLAY, audioOnly, mode, an element for it → shown
+        for (option, forced, audio_only, mode, can, expected) in [
+            (false, false, false, RecordingMode::Forced, true, Ok(false)),
+            (true, false, false, RecordingMode::Forced, true, Ok(true)),
+            (false, true, false, RecordingMode::None, true, Ok(true)),
+            (true, true, true, RecordingMode::Forced, true, Ok(false)),
+            (true, true, false, RecordingMode::Passthrough, true, Ok(false)),
+            (true, false, false, RecordingMode::Free, false, Err(Shortcoming::Overlay)),
+            (false, false, false, RecordingMode::Free, false, Ok(false)),
+            (true, true, false, RecordingMode::Bypass, false, Ok(false)),
+        ] {
+            let object = json!({
+                "interactionName": "i", "userId": "u", "overlay": option, "audioOnly": audio_only
+            });
+            let options = JoinOptions::from_json(object.as_object().expect("an object"));
+            let options = options.expect("valid");
+            let mode = pipelines.mode(mode).expect("a good file");
+            let settings = StageSettings { force_overlay: forced, ..settings.clone() };
+            assert_eq!(overlay(&options, mode, &settings, can), expected, "{options:?} {forced}");
+        }
+    }
+}

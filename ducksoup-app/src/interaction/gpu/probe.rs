@@ -6,8 +6,9 @@
 
 use super::{Allowed, Choice, Finding, Findings, Wish, choose, needs_probe};
 use crate::interaction::pipelines::Pipelines;
-use ducksoup_signaller::frame::StageSettings;
+use ducksoup_signaller::frame::{Properties, StageSettings};
 use gst::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -18,6 +19,9 @@ const PICTURES: u32 = 2;
 
 /// Longest time a trial may take. Ours: opening CUDA takes some hundred milliseconds.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// The sections of `config/gst.yml`.
+type Elements = BTreeMap<String, Properties>;
 
 /// The GPU of this machine, as far as it is known.
 #[derive(Debug)]
@@ -35,24 +39,24 @@ impl Gpu {
     }
 
     /// Decides who does what; the first wish that could come true waits for the trials.
-    pub fn choose(&mut self, wish: Wish, pipelines: &Pipelines) -> Choice {
+    pub fn choose(&mut self, wish: Wish, pipelines: &Pipelines, elements: &Elements) -> Choice {
         if !needs_probe(wish, self.allowed) {
             return choose(wish, self.allowed, &Findings { codec: None, scale: None });
         }
         let allowed = self.allowed;
-        let findings = self.findings.get_or_insert_with(|| look(allowed, pipelines));
+        let findings = self.findings.get_or_insert_with(|| look(allowed, pipelines, elements));
         choose(wish, allowed, findings)
     }
 }
 
 /// Tries what is allowed.
-fn look(allowed: Allowed, pipelines: &Pipelines) -> Findings {
+fn look(allowed: Allowed, pipelines: &Pipelines, elements: &Elements) -> Findings {
     let attempt = |description: Result<String, _>| match description {
         Ok(description) => attempt(&description, LIMIT),
         Err(error) => Err(format!("{error}")),
     };
     Findings {
-        codec: allowed.codec.then(|| attempt(pipelines.gpu_codec())),
+        codec: allowed.codec.then(|| attempt(pipelines.gpu_codec(elements))),
         scale: allowed.scale.then(|| attempt(pipelines.gpu_scale(160, 120))),
     }
 }
@@ -175,9 +179,9 @@ mod tests {
         let pipelines = Pipelines::read(std::path::Path::new("/nonexistent"));
         let allowed = Allowed { codec: true, scale: true };
         let mut gpu = Gpu { allowed, findings: None };
-        let wish =
-            Wish { gpu: true, reencodes: true, format: VideoFormat::H264, size: (320, 240) };
-        let choice = gpu.choose(wish, &pipelines);
+        let wish = Wish { gpu: true, reencodes: true, format: VideoFormat::H264, size: (320, 240) };
+        let elements = [("nv264".to_owned(), Properties::new())].into();
+        let choice = gpu.choose(wish, &pipelines, &elements);
         let there = |name| gst::ElementFactory::find(name).is_some();
         if !there("nvh264enc") {
             assert_eq!(choice.devices.codec, super::super::Device::Cpu);
@@ -185,7 +189,11 @@ mod tests {
             assert!(reasons.iter().any(|reason| reason.contains("nvh264")), "{reasons:?}");
         }
         let found = gpu.findings.clone();
-        assert_eq!(gpu.choose(wish, &pipelines), choice, "the second wish gets the same");
+        assert_eq!(
+            gpu.choose(wish, &pipelines, &elements),
+            choice,
+            "the second wish gets the same"
+        );
         assert_eq!(gpu.findings, found, "and nothing is tried again");
     }
 }
