@@ -71,9 +71,15 @@ impl Chain {
         self.bin.by_name("fx")?.downcast().ok()
     }
 
+    /// The keeper of the frame rate.
+    #[must_use]
+    pub fn grid(&self) -> Option<gst::Element> {
+        self.bin.by_name("grid")
+    }
+
     /// The run begins at `origin` of the running time: zero of everything that counts or shows it.
     pub fn begin(&self, origin: gst::ClockTime) {
-        if let Some(grid) = self.bin.by_name("grid") {
+        if let Some(grid) = self.grid() {
             grid.set_property("origin", origin);
         }
         if let Some(overlay) = &self.overlay {

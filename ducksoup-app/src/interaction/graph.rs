@@ -4,6 +4,7 @@
 
 use super::gpu::probe::Gpu;
 use super::input::{Input, Inputs, PeerInput};
+use super::measures::{self, Figures};
 use super::peer::{Means, Peer, PeerError, bin_name};
 use super::pipelines::Pipelines;
 use super::wishes::{self, Shortcoming};
@@ -44,6 +45,8 @@ pub struct Graph {
     mixer: gst::Element,
     peers: BTreeMap<Connection, Peer>,
     leaving: BTreeMap<Connection, Leaving>,
+    /// When counters are read next.
+    count_at: Instant,
     settings: StageSettings,
     pipelines: Pipelines,
     gpu: Gpu,
@@ -80,6 +83,7 @@ impl Graph {
             mixer,
             peers: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            count_at: Instant::now() + measures::PERIOD,
             pipelines: Pipelines::read(Path::new("")),
             gpu: Gpu::new(&settings),
             settings,
@@ -266,10 +270,32 @@ impl Graph {
         }
     }
 
-    /// When somebody on the way out has taken too long.
+    /// When somebody on the way out has taken too long, or counters are to be read.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.leaving.values().map(Leaving::deadline).min()
+        let count_at = (!self.peers.is_empty()).then_some(self.count_at);
+        self.leaving.values().map(Leaving::deadline).chain(count_at).min()
+    }
+
+    /// Asks for everyone's counters, when it is time.
+    pub fn count(&mut self, now: Instant) {
+        if now < self.count_at {
+            return;
+        }
+        self.count_at = now + measures::PERIOD;
+        for peer in self.peers.values() {
+            peer.count(&self.inputs);
+        }
+    }
+
+    /// The figures of a peer since the last time, when its connection's counters have come.
+    pub fn measure(
+        &mut self,
+        connection: Connection,
+        counted: &gst::StructureRef,
+    ) -> Option<Figures> {
+        let mixer = self.mixer.property::<gst::Structure>("stats");
+        self.peers.get_mut(&connection)?.measure(counted, &mixer)
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

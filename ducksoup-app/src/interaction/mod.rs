@@ -15,6 +15,7 @@
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
+//! | [`counters`], [`measures`] | what is counted of a participant, and its figures each second |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
@@ -23,6 +24,7 @@
 
 pub mod carrier;
 pub mod chain;
+pub mod counters;
 pub mod effects;
 pub mod elements;
 pub mod events;
@@ -31,6 +33,7 @@ pub mod graph;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
+pub mod measures;
 pub mod naming;
 pub mod negotiation;
 pub mod overlay;

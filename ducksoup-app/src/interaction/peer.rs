@@ -14,9 +14,11 @@
 //! ```
 
 use super::chain::{Chain, ChainError};
+use super::counters::{self, Streams};
 use super::effects;
 use super::gpu::Devices;
 use super::input::{Input, Inputs, PeerInput};
+use super::measures::{Figures, Measures};
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
@@ -54,6 +56,7 @@ pub enum PeerError {
 #[derive(Debug)]
 struct Route {
     mixer_pad: gst::Pad,
+    ssrc: u32,
     /// Its media section.
     section: u32,
     /// Whether the browser is to see it.
@@ -104,6 +107,9 @@ pub struct Peer {
     sections: u32,
     /// Sections that the latest offer kept from the browser.
     hidden: BTreeSet<u32>,
+    /// The browser's streams, by SSRC.
+    incoming: BTreeMap<u32, Kind>,
+    measures: Measures,
 }
 
 impl Peer {
@@ -173,6 +179,8 @@ impl Peer {
             negotiation: Negotiation::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
+            incoming: BTreeMap::new(),
+            measures: Measures::default(),
             chains,
             options,
         })
@@ -299,7 +307,7 @@ impl Peer {
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
-        Ok(Route { mixer_pad, section, visible: true })
+        Ok(Route { mixer_pad, ssrc, section, visible: true })
     }
 
     /// Makes an offer if one is due.
@@ -374,6 +382,35 @@ impl Peer {
     /// Notes that a track has passed its chain; true when it was the last one awaited.
     pub fn track_ready(&mut self, kind: Kind) -> bool {
         self.awaited.remove(&kind) && self.awaited.is_empty()
+    }
+
+    /// Notes a stream of the browser; a later one of its kind takes its place.
+    pub fn track_received(&mut self, kind: Kind, ssrc: Option<u32>) {
+        self.incoming.retain(|_, other| *other != kind);
+        self.incoming.extend(ssrc.map(|ssrc| (ssrc, kind)));
+    }
+
+    /// Asks for the connection's counters, which come as a [`PeerInput::Counted`].
+    pub fn count(&self, inputs: &Inputs) {
+        webrtcbin::count(&self.webrtcbin, self.connection, inputs);
+    }
+
+    /// The figures since the last time, from the connection's counters and the mixer's.
+    pub fn measure(
+        &mut self,
+        connection: &gst::StructureRef,
+        mixer: &gst::StructureRef,
+    ) -> Option<Figures> {
+        let outgoing = self.routes.iter().map(|((source, codec), route)| {
+            (route.ssrc, (source.as_str().to_owned(), codec.kind()))
+        });
+        let streams = Streams { incoming: self.incoming.clone(), outgoing: outgoing.collect() };
+        let mut sample = counters::connection(connection, &streams);
+        counters::mixer(&mut sample, mixer, self.options.user.as_str(), &self.bin.name());
+        if let Some(grid) = self.chains.iter().find_map(Chain::grid) {
+            counters::grid(&mut sample, &grid.property::<gst::Structure>("stats"));
+        }
+        self.measures.take(sample)
     }
 
     /// What others are shown of this peer.

@@ -3,6 +3,7 @@
 //! The stage's one thread: takes inputs, asks the lifecycle, carries its effects out.
 
 mod clients;
+mod figures;
 mod media;
 
 use super::carrier::{FromDoor, ToDoor};
@@ -139,6 +140,7 @@ impl Stage {
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
+        self.graph.count(now);
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
             self.graph.finish_files();
