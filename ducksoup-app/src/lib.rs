@@ -7,7 +7,9 @@
 //!   pipeline, its recordings and its log.
 //!
 //! They speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
+//! [`archive`] is what is done with the recordings when they are over.
 
+pub mod archive;
 pub mod config;
 pub mod interaction;
 pub mod log;

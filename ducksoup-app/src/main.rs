@@ -5,14 +5,14 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{interaction, log as app_log, serve};
+use ducksoup_app::{archive, interaction, log as app_log, serve};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     match all_text().and_then(|()| run()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("ducksoup-app: {error:#}");
             ExitCode::FAILURE
@@ -32,11 +32,21 @@ fn unknown_variables() -> Vec<String> {
         .collect()
 }
 
-fn run() -> anyhow::Result<()> {
+fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Some(Command::Interaction) => interaction::run(),
-        Some(Command::Serve(_)) | None => door(),
+        Some(Command::Interaction) => interaction::run()?,
+        Some(Command::Verify { folder }) => return verify(&folder),
+        Some(Command::Serve(_)) | None => door()?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what was found out about a folder; fails when anything is not as it was said.
+fn verify(folder: &Path) -> anyhow::Result<ExitCode> {
+    gst::init().context("GStreamer")?;
+    let findings = archive::verify::verify(folder, |name| eprintln!("reading {name}"))?;
+    print!("{}", findings.text);
+    Ok(if findings.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What was typed for `serve`.

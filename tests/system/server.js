@@ -21,7 +21,7 @@ const STOP_LIMIT = 15_000;
  * The program: what DUCKSOUP_APP names, else the newest build.
  * @returns {Promise<string>}
  */
-async function program() {
+export async function program() {
   if (process.env.DUCKSOUP_APP) return process.env.DUCKSOUP_APP;
   const builds = ["release", "debug"].map((kind) =>
     fileURLToPath(new URL(`../../target/${kind}/ducksoup-app`, import.meta.url)),

@@ -4,6 +4,7 @@
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -31,6 +32,11 @@ pub enum Command {
     Serve(Box<Args>),
     /// Run one interaction: frames in on standard input, frames out on standard output
     Interaction,
+    /// Check an interaction's recordings: their hashes, and every frame
+    Verify {
+        /// The interaction's folder: data/<namespace>/<interaction>
+        folder: PathBuf,
+    },
 }
 
 /// The settings as they are typed. Empty is unset.

@@ -2,13 +2,18 @@
 
 //! The interaction's one pipeline: a mixer, and a bin for each connected peer.
 
+use super::gpu::probe::Gpu;
 use super::input::{Input, Inputs, PeerInput};
-use super::peer::{Peer, PeerError, bin_name};
+use super::measures::{self, Figures};
+use super::peer::{Means, Peer, PeerError, bin_name};
+use super::pipelines::Pipelines;
+use super::wishes::{self, Shortcoming};
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time a peer's elements may take to come to rest. Ours: it takes milliseconds; an effect
@@ -40,7 +45,11 @@ pub struct Graph {
     mixer: gst::Element,
     peers: BTreeMap<Connection, Peer>,
     leaving: BTreeMap<Connection, Leaving>,
+    /// When counters are read next.
+    count_at: Instant,
     settings: StageSettings,
+    pipelines: Pipelines,
+    gpu: Gpu,
     inputs: Inputs,
 }
 
@@ -74,6 +83,9 @@ impl Graph {
             mixer,
             peers: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            count_at: Instant::now() + measures::PERIOD,
+            pipelines: Pipelines::read(Path::new("")),
+            gpu: Gpu::new(&settings),
             settings,
             inputs,
         })
@@ -85,7 +97,7 @@ impl Graph {
         self.pipeline.current_running_time().unwrap_or_default()
     }
 
-    /// Builds a peer's media and asks for its tracks.
+    /// Builds a peer's media and asks for its tracks. Returns what it wished for in vain.
     ///
     /// # Errors
     /// When it cannot be built; nothing of it is left then.
@@ -95,9 +107,18 @@ impl Graph {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-    ) -> Result<(), PeerError> {
-        let mut peer =
-            Peer::build(connection, options, stream_id, count, &self.settings, &self.inputs)?;
+    ) -> Result<Vec<Shortcoming>, PeerError> {
+        let mode = self.pipelines.mode(options.recording_mode)?;
+        let wish = wishes::of_gpu(&options, mode);
+        let choice = self.gpu.choose(wish, &self.pipelines, &self.settings.elements);
+        let overlay = wishes::overlay(&options, mode, &self.settings, wishes::can_overlay());
+        let means = Means {
+            settings: &self.settings,
+            pipelines: &self.pipelines,
+            devices: choice.devices,
+            overlay: overlay == Ok(true),
+        };
+        let mut peer = Peer::build(connection, options, stream_id, count, means, &self.inputs)?;
         self.pipeline.add(&peer.bin).map_err(|error| PeerError::Step("peer", error))?;
         let opened = peer.attach(&self.mixer).and_then(|()| {
             peer.bin.sync_state_with_parent().map_err(|error| PeerError::Step("peer", error))
@@ -108,7 +129,8 @@ impl Graph {
         }
         peer.receive_tracks(self.settings.twcc);
         self.peers.insert(connection, peer);
-        Ok(())
+        let refusals = choice.refusals.into_iter().map(Shortcoming::Gpu);
+        Ok(refusals.chain(overlay.err()).collect())
     }
 
     /// A connected peer.
@@ -248,10 +270,32 @@ impl Graph {
         }
     }
 
-    /// When somebody on the way out has taken too long.
+    /// When somebody on the way out has taken too long, or counters are to be read.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.leaving.values().map(Leaving::deadline).min()
+        let count_at = (!self.peers.is_empty()).then_some(self.count_at);
+        self.leaving.values().map(Leaving::deadline).chain(count_at).min()
+    }
+
+    /// Asks for everyone's counters, when it is time.
+    pub fn count(&mut self, now: Instant) {
+        if now < self.count_at {
+            return;
+        }
+        self.count_at = now + measures::PERIOD;
+        for peer in self.peers.values() {
+            peer.count(&self.inputs);
+        }
+    }
+
+    /// The figures of a peer since the last time, when its connection's counters have come.
+    pub fn measure(
+        &mut self,
+        connection: Connection,
+        counted: &gst::StructureRef,
+    ) -> Option<Figures> {
+        let mixer = self.mixer.property::<gst::Structure>("stats");
+        self.peers.get_mut(&connection)?.measure(counted, &mixer)
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

@@ -10,9 +10,12 @@
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
-//! | [`chain`], [`effects`] | recording modes and effects become bins |
+//! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
+//! | [`pipelines`] | the files under `pipelines/`, read once |
+//! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
+//! | [`counters`], [`measures`] | what is counted of a participant, and its figures each second |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
@@ -21,16 +24,21 @@
 
 pub mod carrier;
 pub mod chain;
+pub mod counters;
 pub mod effects;
 pub mod elements;
 pub mod events;
+pub mod gpu;
 pub mod graph;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
+pub mod measures;
 pub mod naming;
 pub mod negotiation;
+pub mod overlay;
 pub mod peer;
+pub mod pipelines;
 pub mod sdp;
 pub mod stage;
 pub mod template;
@@ -38,6 +46,7 @@ pub mod terms;
 pub mod timeline;
 pub mod tracks;
 pub mod webrtcbin;
+pub mod wishes;
 
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};

@@ -13,10 +13,14 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
-use super::chain::{Chain, ChainError, Layout, Mode, Values};
+use super::chain::{Chain, ChainError};
+use super::counters::{self, Streams};
 use super::effects;
+use super::gpu::Devices;
 use super::input::{Input, Inputs, PeerInput};
+use super::measures::{Figures, Measures};
 use super::negotiation::{Negotiation, Step};
+use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
 use super::tracks;
 use super::webrtcbin;
@@ -34,6 +38,9 @@ pub enum PeerError {
     /// Its chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The files that describe it.
+    #[error(transparent)]
+    Pipelines(#[from] PipelinesError),
     /// GStreamer refused a step.
     #[error("{0}: {1}")]
     Step(&'static str, glib::BoolError),
@@ -49,10 +56,24 @@ pub enum PeerError {
 #[derive(Debug)]
 struct Route {
     mixer_pad: gst::Pad,
+    ssrc: u32,
     /// Its media section.
     section: u32,
     /// Whether the browser is to see it.
     visible: bool,
+}
+
+/// What peers are built with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// The server's settings.
+    pub settings: &'a StageSettings,
+    /// What chains are made of.
+    pub pipelines: &'a Pipelines,
+    /// Who encodes and scales the peer's pictures.
+    pub devices: Devices,
+    /// Whether the peer's picture shows the run's time.
+    pub overlay: bool,
 }
 
 /// See the module.
@@ -86,6 +107,9 @@ pub struct Peer {
     sections: u32,
     /// Sections that the latest offer kept from the browser.
     hidden: BTreeSet<u32>,
+    /// The browser's streams, by SSRC.
+    incoming: BTreeMap<u32, Kind>,
+    measures: Measures,
 }
 
 impl Peer {
@@ -98,10 +122,11 @@ impl Peer {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-        settings: &StageSettings,
+        means: Means<'_>,
         inputs: &Inputs,
     ) -> Result<Self, PeerError> {
-        let mode = Mode::load(options.recording_mode)?;
+        let Means { settings, pipelines, devices, overlay } = means;
+        let mode = pipelines.mode(options.recording_mode)?;
         let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
         let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
             .map_err(|error| PeerError::Step("webrtcbin", error))?;
@@ -112,9 +137,15 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let elements = &settings.elements;
-            let values = Values { options: &options, bitrates, jitter_buffer, elements };
-            let chain = Chain::build(&mode, *codec, values)?;
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+                elements: &settings.elements,
+                devices,
+                overlay,
+            };
+            let chain = Chain::build(pipelines, mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
             }
@@ -128,7 +159,7 @@ impl Peer {
             watch_first_media(chain, connection, inputs)?;
         }
         let recorder = if settings.recording && mode.layout != Layout::None {
-            Some(recorder(&bin, &chains, &mode, &options)?)
+            Some(recorder(&bin, &chains, mode, Changed::by(&options, overlay))?)
         } else {
             None
         };
@@ -148,6 +179,8 @@ impl Peer {
             negotiation: Negotiation::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
+            incoming: BTreeMap::new(),
+            measures: Measures::default(),
             chains,
             options,
         })
@@ -274,7 +307,7 @@ impl Peer {
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
-        Ok(Route { mixer_pad, section, visible: true })
+        Ok(Route { mixer_pad, ssrc, section, visible: true })
     }
 
     /// Makes an offer if one is due.
@@ -351,6 +384,35 @@ impl Peer {
         self.awaited.remove(&kind) && self.awaited.is_empty()
     }
 
+    /// Notes a stream of the browser; a later one of its kind takes its place.
+    pub fn track_received(&mut self, kind: Kind, ssrc: Option<u32>) {
+        self.incoming.retain(|_, other| *other != kind);
+        self.incoming.extend(ssrc.map(|ssrc| (ssrc, kind)));
+    }
+
+    /// Asks for the connection's counters, which come as a [`PeerInput::Counted`].
+    pub fn count(&self, inputs: &Inputs) {
+        webrtcbin::count(&self.webrtcbin, self.connection, inputs);
+    }
+
+    /// The figures since the last time, from the connection's counters and the mixer's.
+    pub fn measure(
+        &mut self,
+        connection: &gst::StructureRef,
+        mixer: &gst::StructureRef,
+    ) -> Option<Figures> {
+        let outgoing = self.routes.iter().map(|((source, codec), route)| {
+            (route.ssrc, (source.as_str().to_owned(), codec.kind()))
+        });
+        let streams = Streams { incoming: self.incoming.clone(), outgoing: outgoing.collect() };
+        let mut sample = counters::connection(connection, &streams);
+        counters::mixer(&mut sample, mixer, self.options.user.as_str(), &self.bin.name());
+        if let Some(grid) = self.chains.iter().find_map(Chain::grid) {
+            counters::grid(&mut sample, &grid.property::<gst::Structure>("stats"));
+        }
+        self.measures.take(sample)
+    }
+
     /// What others are shown of this peer.
     #[must_use]
     pub fn shown(&self) -> Shown {
@@ -364,9 +426,7 @@ impl Peer {
     /// Sets the zero of everything that counts frames or records.
     pub fn begin(&self, origin: gst::ClockTime) {
         for chain in &self.chains {
-            if let Some(grid) = chain.grid() {
-                grid.set_property("origin", origin);
-            }
+            chain.begin(origin);
         }
         self.ask_for_keyframes();
     }
@@ -489,7 +549,7 @@ fn recorder(
     bin: &gst::Bin,
     chains: &[Chain],
     mode: &Mode,
-    options: &JoinOptions,
+    changed: Changed,
 ) -> Result<gst::Element, PeerError> {
     let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
     let recorder = gst::ElementFactory::make("experimentrecorder")
@@ -502,7 +562,7 @@ fn recorder(
     for chain in chains {
         let kind = chain.codec.kind();
         let mut tees = vec!["dry"];
-        if mode.effects && is_wet(kind, mode.layout, options) {
+        if mode.effects && changed.is_wet(kind, mode.layout) {
             tees.push("wet");
         }
         for tee in tees {
@@ -516,13 +576,27 @@ fn recorder(
     Ok(recorder)
 }
 
-/// Wet files exist where there is an effect. A muxed one holds both tracks, as they were sent.
-fn is_wet(kind: Kind, layout: Layout, options: &JoinOptions) -> bool {
-    let (audio, video) = (options.audio_fx.is_some(), options.video_fx.is_some());
-    match (layout, kind) {
-        (Layout::Split, Kind::Audio) => audio,
-        (Layout::Split, Kind::Video) => video,
-        (Layout::Muxed, _) => audio || (video && !options.audio_only),
-        (Layout::None, _) => false,
+/// Which of a participant's tracks leave the server otherwise than they came.
+#[derive(Debug, Clone, Copy)]
+struct Changed {
+    audio: bool,
+    video: bool,
+}
+
+impl Changed {
+    /// By effects, or by the time shown in the picture.
+    fn by(options: &JoinOptions, overlay: bool) -> Self {
+        let video = options.video_fx.is_some() || overlay;
+        Self { audio: options.audio_fx.is_some(), video: video && !options.audio_only }
+    }
+
+    /// Wet files exist where something is changed. A muxed one holds both tracks, as they were sent.
+    fn is_wet(self, kind: Kind, layout: Layout) -> bool {
+        match (layout, kind) {
+            (Layout::Split, Kind::Audio) => self.audio,
+            (Layout::Split, Kind::Video) => self.video,
+            (Layout::Muxed, _) => self.audio || self.video,
+            (Layout::None, _) => false,
+        }
     }
 }

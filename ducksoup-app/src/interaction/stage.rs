@@ -3,6 +3,7 @@
 //! The stage's one thread: takes inputs, asks the lifecycle, carries its effects out.
 
 mod clients;
+mod figures;
 mod media;
 
 use super::carrier::{FromDoor, ToDoor};
@@ -12,6 +13,7 @@ use super::input::{Input, Inputs};
 use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
 use super::peer::PeerError;
+use super::wishes::Shortcoming;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
@@ -56,6 +58,8 @@ pub struct Stage {
     journal: Journal,
     t0: Option<Zero>,
     finishing: Finishing,
+    /// What has been noted of wishes in vain.
+    confessed: Vec<Shortcoming>,
 }
 
 impl Stage {
@@ -87,6 +91,7 @@ impl Stage {
             journal,
             t0: None,
             finishing: Finishing::No,
+            confessed: Vec::new(),
         })
     }
 
@@ -135,6 +140,7 @@ impl Stage {
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
+        self.graph.count(now);
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
             self.graph.finish_files();
@@ -273,11 +279,23 @@ impl Stage {
         self.event(Some(&user), "joined", Some(&count.to_string()));
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
-            Ok(()) => {
+            Ok(shortcomings) => {
                 self.journal.info("pipeline", "pipeline_created", Some(&user), json!({}));
+                self.confess(&user, shortcomings);
                 ControlFlow::Continue(())
             }
             Err(error) => self.fail(connection, &user, "peer_server_failed", &error.to_string()),
+        }
+    }
+
+    /// Notes what a participant wished for in vain; once a run, for the reason is the machine's.
+    fn confess(&mut self, user: &Identifier, shortcomings: Vec<Shortcoming>) {
+        for shortcoming in shortcomings {
+            if !self.confessed.contains(&shortcoming) {
+                let fields = json!({"error": shortcoming.to_string()});
+                self.journal.error("pipeline", shortcoming.message(), Some(user), fields);
+                self.confessed.push(shortcoming);
+            }
         }
     }
 

@@ -136,6 +136,18 @@ pub fn accept_answer(
     webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
 }
 
+/// Asks for the statistics; they come as a [`PeerInput::Counted`], read on a thread of `webrtcbin`.
+pub fn count(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+    let inputs = inputs.clone();
+    let promise = gst::Promise::with_change_func(move |reply| {
+        // A connection that is closing has none.
+        if let Ok(Some(stats)) = reply {
+            inputs.send(Input::Peer(connection, PeerInput::Counted(stats.to_owned())));
+        }
+    });
+    webrtcbin.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
+}
+
 /// What went wrong, when a promise tells of an error.
 fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
     match reply {

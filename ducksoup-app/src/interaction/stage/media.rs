@@ -67,6 +67,7 @@ impl Stage {
                 return self.connection_state(connection, &user, state);
             }
             PeerInput::TrackReceived { kind, ssrc } => {
+                peer.track_received(kind, ssrc);
                 let fields = json!({"type": kind.name(), "ssrc": ssrc});
                 self.journal.info("track", "in_track_received", Some(&user), fields);
             }
@@ -82,6 +83,7 @@ impl Stage {
                     return self.advance(lifecycle::Input::Ready { connection });
                 }
             }
+            PeerInput::Counted(stats) => self.counted(connection, &user, &stats),
             PeerInput::RoutePromised => peer.route_promised(),
             PeerInput::Down => {}
         }
