@@ -17,6 +17,7 @@
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`counters`], [`measures`] | what is counted of a participant, and its figures each second |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
+//! | [`plots`] | a run as pictures |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
@@ -39,6 +40,7 @@ pub mod negotiation;
 pub mod overlay;
 pub mod peer;
 pub mod pipelines;
+pub mod plots;
 pub mod sdp;
 pub mod stage;
 pub mod template;
