@@ -28,8 +28,19 @@ use std::time::Duration;
 /// Longest time all plots of a run may take. Ours: a page takes some milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What is known of one participant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Kept {
+    /// How often it has connected.
+    pub connections: u32,
+    /// The run's length, in s.
+    pub duration: u32,
+    /// What was measured.
+    pub record: Record,
+}
+
 /// What is known of everybody in a run.
-pub type Records = BTreeMap<Identifier, Record>;
+pub type Records = BTreeMap<Identifier, Kept>;
 
 /// A page to be drawn, and its file.
 #[derive(Debug)]
@@ -40,8 +51,21 @@ pub struct Plot {
     pub title: String,
     /// In which run.
     pub subtitle: String,
+    /// The length of the axis of time, in s.
+    pub duration: f64,
     /// What is known.
     pub record: Record,
+}
+
+impl Plot {
+    fn page(&self) -> Page<'_> {
+        Page {
+            title: &self.title,
+            subtitle: &self.subtitle,
+            duration: self.duration,
+            record: &self.record,
+        }
+    }
 }
 
 /// Why there is no plot.
@@ -58,15 +82,15 @@ pub enum PlotError {
     Late,
 }
 
-/// Draws and writes plots of a run that took `duration` s, on a thread that may be left behind.
+/// Draws and writes plots, on a thread that may be left behind.
 ///
 /// # Errors
 /// The first that fails; the others are written nevertheless.
-pub fn write_all(data: &Path, plots: Vec<Plot>, duration: f64) -> Result<(), PlotError> {
+pub fn write_all(data: &Path, plots: Vec<Plot>) -> Result<(), PlotError> {
     let (to, from) = mpsc::channel();
     let data = data.to_owned();
     std::thread::Builder::new().name("plots".into()).spawn(move || {
-        let all = plots.into_iter().map(|plot| write(&data, &plot, duration));
+        let all = plots.into_iter().map(|plot| write(&data, &plot));
         // Who asked may have stopped waiting.
         let _ = to.send(all.fold(Ok(()), Result::and));
     })?;
@@ -74,12 +98,9 @@ pub fn write_all(data: &Path, plots: Vec<Plot>, duration: f64) -> Result<(), Plo
 }
 
 /// Nothing that is there is ever overwritten.
-fn write(data: &Path, plot: &Plot, duration: f64) -> Result<(), PlotError> {
-    let Plot { path, title, subtitle, record } = plot;
-    let page =
-        Page { title: title.clone(), subtitle: subtitle.clone(), duration, record };
-    let pdf = draw::draw(&page)?;
-    let path = data.join(path);
+fn write(data: &Path, plot: &Plot) -> Result<(), PlotError> {
+    let pdf = draw::draw(&plot.page())?;
+    let path = data.join(&plot.path);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -13,12 +13,12 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::ops::Range;
 
 /// What a page shows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     /// Who.
-    pub title: String,
+    pub title: &'a str,
     /// In which run.
-    pub subtitle: String,
+    pub subtitle: &'a str,
     /// Length of the run in s.
     pub duration: f64,
     /// What is known of it.
@@ -30,14 +30,18 @@ pub struct Page<'a> {
 #[error("{0}")]
 pub struct DrawError(String);
 
+/// How the marks are to be read.
+const KEY: &str = "Circles: measured by the server. Crosses and triangles: told by the browser. \
+                   All panels share the axis of time; 0 is the start, as in the recordings.";
+
 type Sheets<'a> = DrawingArea<Sheet<'a>, Shift>;
 type Drawn = Result<(), DrawError>;
 
 /// In points: the page's margin, its head, its foot, a panel's title, the figures left of it, its
 /// legend.
 const MARGIN: f64 = 36.0;
-const HEAD: f64 = 44.0;
-const FOOT: f64 = 34.0;
+const HEAD: f64 = 46.0;
+const FOOT: f64 = 28.0;
 const TITLE: f64 = 18.0;
 const FIGURES: f64 = 30.0;
 const LEGEND: f64 = 132.0;
@@ -70,8 +74,9 @@ pub fn draw(page: &Page<'_>) -> Result<Vec<u8>, DrawError> {
     let sheet = Sheet::new(&mut content).into_drawing_area();
     let (width, height) = (f64::from(pdf::PAGE.0), f64::from(pdf::PAGE.1));
     let inner = width - 2.0 * MARGIN;
-    write(&sheet, &page.title, (MARGIN, MARGIN), LARGE, &INK, true)?;
-    write(&sheet, &page.subtitle, (MARGIN, MARGIN + LARGE + 4.0), SMALL, &GREY, false)?;
+    write(&sheet, page.title, (MARGIN, MARGIN), LARGE, &INK, true)?;
+    write(&sheet, page.subtitle, (MARGIN, MARGIN + LARGE + 4.0), SMALL, &GREY, false)?;
+    write(&sheet, KEY, (MARGIN, MARGIN + LARGE + 16.0), SMALL, &GREY, false)?;
     let panels: Vec<_> = PANELS.iter().filter(|panel| has_data(panel, page.record)).collect();
     if panels.is_empty() {
         let place = (MARGIN, MARGIN + HEAD);
@@ -90,7 +95,7 @@ pub fn draw(page: &Page<'_>) -> Result<Vec<u8>, DrawError> {
     }
     sheet.present().map_err(error)?;
     drop(sheet);
-    Ok(pdf::document(&page.title, content))
+    Ok(pdf::document(page.title, content))
 }
 
 /// What has less to show needs less height.
@@ -123,14 +128,11 @@ fn draw_panel(area: &Sheets<'_>, panel: &Panel, page: &Page<'_>, is_last: bool) 
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(PALE.stroke_width(units(0.5)))
         .axis_style(GREY.stroke_width(units(0.6)))
-        .label_style(letters.clone())
+        .label_style(letters)
         .set_all_tick_mark_size(units(2.5))
         .x_labels(12)
         .x_label_formatter(&|second| number(*second))
         .y_label_formatter(&|value| number(*value));
-    if is_last {
-        mesh.x_desc("seconds since the start").axis_desc_style(letters);
-    }
     match panel.axis {
         Axis::Rows => mesh.y_labels(0).disable_y_axis().disable_y_mesh(),
         Axis::Values(_) => mesh.y_labels(4),
@@ -154,6 +156,13 @@ fn draw_panel(area: &Sheets<'_>, panel: &Panel, page: &Page<'_>, is_last: bool) 
         for mark in marks.into_iter().filter(|(at, _)| *at <= end) {
             draw_mark(chart.plotting_area(), mark, curve)?;
         }
+    }
+    if is_last {
+        let text = TextStyle::from((FONT, SMALL * f64::from(UNITS)).into_font())
+            .color(&INK)
+            .pos(Pos::new(HPos::Center, VPos::Bottom));
+        let place = (position(FIGURES + paper / 2.0), position(height - 4.0));
+        area.draw_text("seconds since the start", &text, place).map_err(error)?;
     }
     draw_legend(area, panel.axis, &curves, (width - LEGEND + 10.0, height, is_last))
 }

@@ -122,14 +122,14 @@ pub const PANELS: [Panel; 7] = [
         ],
     },
     Panel {
-        title: "Keyframes and requests (when)",
+        title: "Keyframes and their requests",
         axis: Axis::Rows,
         curves: &[
-            client(Quantity::ClientLossReports, "browser was asked", BLACK, Mark::Cross),
-            line(Quantity::KeyframesAsked, "server asked the browser", BLACK),
-            client(Quantity::ClientKeyframesEncoded, "encoded by the browser", BLUE, Mark::Triangle),
-            line(Quantity::KeyframesMade, "sent to the others", ORANGE),
-            client(Quantity::ClientKeyframesDecoded, "decoded by the browser", GREEN, Mark::Cross),
+            client(Quantity::ClientLossReports, "PLI, FIR: got by the browser", BLACK, Mark::Cross),
+            line(Quantity::KeyframesAsked, "PLI, FIR: sent by the server", BLACK),
+            client(Quantity::ClientKeyframesEncoded, "keyframe: browser encoded", BLUE, Mark::Triangle),
+            line(Quantity::KeyframesMade, "keyframe: sent to the others", ORANGE),
+            client(Quantity::ClientKeyframesDecoded, "keyframe: browser decoded", GREEN, Mark::Cross),
         ],
     },
     Panel {

@@ -62,8 +62,8 @@ fn eventful(seconds: u32) -> Record {
 
 fn page(record: &Record, duration: f64) -> Page<'_> {
     Page {
-        title: "Participant ann".into(),
-        subtitle: "dyad-7 (study), run Ab12Cd34, 2026-11-21 10:17:18 UTC".into(),
+        title: "Participant ann",
+        subtitle: "study / dyad-7, run Ab12Cd34, started 20261121-101718.045 UTC",
         duration,
         record,
     }
@@ -150,12 +150,13 @@ fn plots_are_written_once_and_a_failure_does_not_stop_the_others() {
         path: Path::new("study/dyad/plots").join(name),
         title: "Participant ann".into(),
         subtitle: String::new(),
+        duration: 5.0,
         record: eventful(5),
     };
-    write_all(data.path(), vec![plot("one.pdf")], 5.0).expect("written");
+    write_all(data.path(), vec![plot("one.pdf")]).expect("written");
     let first = std::fs::read(data.path().join("study/dyad/plots/one.pdf")).expect("there");
     assert!(first.starts_with(b"%PDF-"));
-    let again = write_all(data.path(), vec![plot("one.pdf"), plot("two.pdf")], 6.0);
+    let again = write_all(data.path(), vec![plot("one.pdf"), plot("two.pdf")]);
     assert!(matches!(again, Err(PlotError::Write(_))), "{again:?}");
     let kept = std::fs::read(data.path().join("study/dyad/plots/one.pdf")).expect("there");
     assert!(kept == first, "what is there stays");
