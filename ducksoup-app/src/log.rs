@@ -8,6 +8,8 @@
 //! writes, so that a slow disk or a stopped terminal never holds a participant up; when it
 //! cannot follow, lines are dropped and counted.
 
+pub mod messages;
+
 use crate::config::LogConfig;
 use log::kv::{self, Key, Value as KvValue, VisitSource};
 use log::{Level, LevelFilter, Log, Metadata, Record};

@@ -1,86 +1,84 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads a participant's counters, where GStreamer keeps them: `webrtcbin`'s statistics, the
-//! mixer's, the frame keeper's. What is not there counts as nothing: each version of GStreamer tells
-//! more than the one before.
+//! Reads a participant's counters, where GStreamer keeps them: in the RTP session, the jitter
+//! buffers, the mixer, the frame keeper. What is not there counts as nothing.
 
-use super::measures::{Arrived, RouteKey, Sample, Told};
+use super::measures::{Arrived, Delivered, RouteKey, Sample};
 use super::sdp::Kind;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Which streams are whose, by SSRC.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Streams {
-    /// From the browser.
-    pub incoming: BTreeMap<u32, Kind>,
-    /// To the browser.
-    pub outgoing: BTreeMap<u32, RouteKey>,
+/// All raw counters of a participant.
+#[derive(Debug)]
+pub struct Counted {
+    /// When they were read.
+    pub at: Instant,
+    /// The `source-stats` of the RTP session, one for each SSRC.
+    pub sources: Vec<gst::Structure>,
+    /// The jitter buffers' `stats`, by the SSRC they wait for.
+    pub jitter_buffers: BTreeMap<u32, gst::Structure>,
+    /// The mixer's `stats`.
+    pub mixer: gst::Structure,
+    /// The frame keeper's `stats`.
+    pub grid: Option<gst::Structure>,
 }
 
-/// Reads `webrtcbin`'s statistics (signal `get-stats`).
+/// What is known of a participant's streams.
+#[derive(Debug, Clone, Default)]
+pub struct Streams {
+    /// From the browser, by SSRC.
+    pub incoming: BTreeMap<u32, Kind>,
+    /// To the browser: what it has reported of each.
+    pub outgoing: BTreeMap<RouteKey, Delivered>,
+}
+
+/// Everything read, as of `at`, for the participant `user` whose bin is called `receiver`.
 #[must_use]
-pub fn connection(stats: &gst::StructureRef, streams: &Streams) -> Sample {
-    let mut sample = Sample::default();
-    for stat in stats.iter().filter_map(|(_, value)| value.get::<gst::Structure>().ok()) {
-        let Ok(ssrc) = stat.get::<u32>("ssrc") else {
-            // The statistics begin with one that is nobody's, and has the time.
-            if let Ok(milliseconds) = stat.get::<f64>("timestamp")
-                && milliseconds >= 0.0
-            {
-                sample.at = Duration::from_secs_f64(milliseconds / 1000.0);
-            }
-            continue;
-        };
-        match stat.name().as_str() {
-            "inbound-rtp" => {
-                if let Some(kind) = streams.incoming.get(&ssrc) {
-                    sample.arrived.insert(*kind, arrived(&stat));
-                }
-            }
-            "outbound-rtp" => {
-                if let Some(key) = streams.outgoing.get(&ssrc) {
-                    let route = sample.delivered.entry(key.clone()).or_default();
-                    route.keyframe_requests = count(&stat, "pli-count") + count(&stat, "fir-count");
-                    route.nacks = count(&stat, "nack-count");
-                }
-            }
-            "remote-inbound-rtp" => {
-                if let Some(key) = streams.outgoing.get(&ssrc) {
-                    sample.delivered.entry(key.clone()).or_default().told = Some(told(&stat));
-                }
-            }
-            _ => {}
-        }
+pub fn sample(
+    counted: &Counted,
+    streams: &Streams,
+    (user, receiver): (&str, &str),
+    at: Duration,
+) -> Sample {
+    let mut sample = Sample { at, delivered: streams.outgoing.clone(), ..Sample::default() };
+    session(&mut sample, counted, &streams.incoming);
+    mixer(&mut sample, &counted.mixer, user, receiver);
+    if let Some(stats) = &counted.grid {
+        let made = sample.made.entry(Kind::Video).or_default();
+        made.frames_in = count(stats, "in");
+        made.frames_out = count(stats, "out");
+        made.frames_repeated = count(stats, "duplicated");
     }
     sample
 }
 
-fn arrived(stat: &gst::StructureRef) -> Arrived {
-    Arrived {
-        packets: count(stat, "packets-received"),
-        bytes: count(stat, "bytes-received"),
-        lost: count(stat, "packets-lost"),
-        late: count(stat, "packets-discarded"),
-        duplicates: count(stat, "packets-duplicated"),
-        repaired: count(stat, "packets-repaired"),
-        nacks: count(stat, "nack-count"),
-        keyframe_requests: count(stat, "pli-count") + count(stat, "fir-count"),
-        jitter: milliseconds(stat, "jitter"),
+fn session(sample: &mut Sample, counted: &Counted, incoming: &BTreeMap<u32, Kind>) {
+    for source in &counted.sources {
+        let Ok(ssrc) = source.get::<u32>("ssrc") else {
+            continue;
+        };
+        let Some(kind) = incoming.get(&ssrc) else {
+            continue;
+        };
+        let mut arrived = Arrived {
+            packets: count(source, "packets-received"),
+            bytes: count(source, "octets-received"),
+            keyframe_requests: count(source, "sent-pli-count") + count(source, "sent-fir-count"),
+            jitter: jitter(source),
+            ..Arrived::default()
+        };
+        if let Some(buffer) = counted.jitter_buffers.get(&ssrc) {
+            arrived.lost = count(buffer, "num-lost");
+            arrived.late = count(buffer, "num-late");
+            arrived.duplicates = count(buffer, "num-duplicates");
+            arrived.repaired = count(buffer, "rtx-success-count");
+            arrived.nacks = count(buffer, "rtx-count");
+        }
+        sample.arrived.insert(*kind, arrived);
     }
 }
 
-fn told(stat: &gst::StructureRef) -> Told {
-    Told {
-        lost: stat.get::<i32>("packets-lost").map_or(0, i64::from),
-        fraction_lost: stat.get("fraction-lost").unwrap_or_default(),
-        jitter: milliseconds(stat, "jitter"),
-        rtt: milliseconds(stat, "round-trip-time"),
-    }
-}
-
-/// Adds what the mixer counts of the participant `user`, whose bin is called `receiver`.
-pub fn mixer(sample: &mut Sample, stats: &gst::StructureRef, user: &str, receiver: &str) {
+fn mixer(sample: &mut Sample, stats: &gst::StructureRef, user: &str, receiver: &str) {
     for source in structures(stats, "sources") {
         if let (Ok(participant), Some(kind)) = (source.get::<&str>("participant"), kind(&source))
             && participant == user
@@ -110,14 +108,6 @@ pub fn mixer(sample: &mut Sample, stats: &gst::StructureRef, user: &str, receive
     }
 }
 
-/// Adds what the keeper of the frame rate counts (`framegrid`, `stats`).
-pub fn grid(sample: &mut Sample, stats: &gst::StructureRef) {
-    let made = sample.made.entry(Kind::Video).or_default();
-    made.frames_in = count(stats, "in");
-    made.frames_out = count(stats, "out");
-    made.frames_repeated = count(stats, "duplicated");
-}
-
 fn structures(stats: &gst::StructureRef, field: &str) -> Vec<gst::Structure> {
     let array = stats.get::<gst::Array>(field).ok();
     let values = array.iter().flat_map(|array| array.as_slice());
@@ -137,65 +127,59 @@ fn count(structure: &gst::StructureRef, field: &str) -> u64 {
     structure.get::<u64>(field).or_else(|_| structure.get::<u32>(field).map(u64::from)).unwrap_or(0)
 }
 
-/// A time that GStreamer tells in seconds.
-fn milliseconds(structure: &gst::StructureRef, field: &str) -> f64 {
-    structure.get::<f64>(field).map_or(0.0, |seconds| seconds * 1000.0)
+/// The RTP session counts jitter in units of the stream's clock; ms here.
+fn jitter(source: &gst::StructureRef) -> f64 {
+    let units = source.get::<u32>("jitter").unwrap_or_default();
+    let rate = source.get::<i32>("clock-rate").unwrap_or_default();
+    if rate > 0 { f64::from(units) * 1000.0 / f64::from(rate) } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stats(parts: impl IntoIterator<Item = gst::Structure>) -> gst::Structure {
-        let mut stats = gst::Structure::new_empty("application/x-webrtc-stats");
-        for (number, part) in parts.into_iter().enumerate() {
-            stats.set(format!("part-{number}"), part);
+    fn empty() -> Counted {
+        Counted {
+            at: Instant::now(),
+            sources: Vec::new(),
+            jitter_buffers: BTreeMap::new(),
+            mixer: gst::Structure::new_empty("ducksoupmixer-stats"),
+            grid: None,
         }
-        stats
     }
 
     #[test]
-    fn a_connection_is_read_by_the_ssrc_of_its_streams() {
+    fn a_session_is_read_by_the_ssrc_of_its_streams() {
         gst::init().expect("GStreamer starts");
-        let everything = stats([
-            gst::Structure::builder("peer-connection").field("timestamp", 1500.0).build(),
-            gst::Structure::builder("inbound-rtp")
-                .field("ssrc", 11u32)
-                .field("packets-received", 100u64)
-                .field("bytes-received", 9000u64)
-                .field("packets-lost", 2u64)
-                .field("pli-count", 3u32)
-                .field("fir-count", 1u32)
-                .field("jitter", 0.004)
-                .build(),
-            gst::Structure::builder("inbound-rtp").field("ssrc", 99u32).build(),
-            gst::Structure::builder("outbound-rtp")
-                .field("ssrc", 12u32)
-                .field("pli-count", 7u32)
-                .build(),
-            gst::Structure::builder("remote-inbound-rtp")
-                .field("ssrc", 12u32)
-                .field("packets-lost", -1i32)
-                .field("fraction-lost", 0.25)
-                .field("round-trip-time", 0.02)
-                .build(),
-        ]);
-        let streams = Streams {
-            incoming: [(11, Kind::Video)].into(),
-            outgoing: [(12, ("ben".to_owned(), Kind::Audio))].into(),
+        let source = |ssrc: u32, packets: u64| {
+            gst::Structure::builder("application/x-rtp-source-stats")
+                .field("ssrc", ssrc)
+                .field("clock-rate", 90_000i32)
+                .field("packets-received", packets)
+                .field("octets-received", 9000u64)
+                .field("sent-pli-count", 3u32)
+                .field("sent-fir-count", 1u32)
+                .field("jitter", 360u32)
+                .build()
         };
-        let sample = connection(&everything, &streams);
-        assert_eq!(sample.at, Duration::from_millis(1500));
+        let buffer = gst::Structure::builder("application/x-rtp-jitterbuffer-stats")
+            .field("num-lost", 2u64)
+            .field("rtx-success-count", 1u64)
+            .build();
+        let counted = Counted {
+            sources: vec![source(11, 100), source(99, 5)],
+            jitter_buffers: [(11, buffer)].into(),
+            ..empty()
+        };
+        let streams = Streams { incoming: [(11, Kind::Video)].into(), outgoing: BTreeMap::new() };
+        let at = Duration::from_secs(3);
+        let sample = sample(&counted, &streams, ("ann", "peer-1"), at);
+        assert_eq!(sample.at, at);
         assert_eq!(sample.arrived.len(), 1, "a stream that nobody knows is left out");
         let video = sample.arrived[&Kind::Video];
-        assert_eq!((video.packets, video.bytes, video.lost), (100, 9000, 2));
+        assert_eq!((video.packets, video.bytes, video.lost, video.repaired), (100, 9000, 2, 1));
         assert_eq!(video.keyframe_requests, 4);
         assert!((video.jitter - 4.0).abs() < 1e-9);
-        let route = sample.delivered[&("ben".to_owned(), Kind::Audio)];
-        assert_eq!(route.keyframe_requests, 7);
-        let told = route.told.expect("a report");
-        assert_eq!(told.lost, -1);
-        assert!((told.fraction_lost - 0.25).abs() < 1e-9 && (told.rtt - 20.0).abs() < 1e-9);
     }
 
     #[test]
@@ -218,24 +202,28 @@ mod tests {
                 .field("keyframe-requests", requests)
                 .build()
         };
-        let array = |parts: Vec<gst::Structure>| gst::Array::new(parts);
-        let stats = gst::Structure::builder("ducksoupmixer-stats")
-            .field("sources", array(vec![source("ann", 50), source("ben", 60)]))
+        let mixer = gst::Structure::builder("ducksoupmixer-stats")
+            .field("sources", gst::Array::new([source("ann", 50), source("ben", 60)]))
             .field(
                 "routes",
-                array(vec![
+                gst::Array::new([
                     route("peer-1", "ben", 1),
                     route("peer-2", "ann", 2),
                     route("peer-3", "ann", 3),
                 ]),
             )
             .build();
-        let mut sample = Sample::default();
-        mixer(&mut sample, &stats, "ann", "peer-1");
+        let counted = Counted { mixer, ..empty() };
+        let reported = Delivered { keyframe_requests: 9, ..Delivered::default() };
+        let key = ("ben".to_owned(), Kind::Video);
+        let streams =
+            Streams { incoming: BTreeMap::new(), outgoing: [(key.clone(), reported)].into() };
+        let sample = sample(&counted, &streams, ("ann", "peer-1"), Duration::ZERO);
         let made = sample.made[&Kind::Video];
         assert_eq!((made.packets, made.estimate), (50, 300_000));
         assert_eq!(made.keyframes_wanted, 5, "of both who receive ann");
         assert_eq!(sample.delivered.len(), 1);
-        assert_eq!(sample.delivered[&("ben".to_owned(), Kind::Video)].packets, 40);
+        let delivered = sample.delivered[&key];
+        assert_eq!((delivered.packets, delivered.keyframe_requests), (40, 9));
     }
 }

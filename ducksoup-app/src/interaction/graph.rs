@@ -2,10 +2,12 @@
 
 //! The interaction's one pipeline: a mixer, and a bin for each connected peer.
 
+use super::counters::Counted;
 use super::gpu::probe::Gpu;
+use super::gstreamer_log;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{self, Figures};
-use super::peer::{Means, Peer, PeerError, bin_name};
+use super::peer::{Means, Peer, PeerError, Showing, bin_name};
 use super::pipelines::Pipelines;
 use super::wishes::{self, Shortcoming};
 use ducksoup_signaller::frame::{Connection, StageSettings};
@@ -67,6 +69,9 @@ impl Graph {
             .build()
             .map_err(|error| PeerError::Step("mixer", error))?;
         pipeline.add(&mixer).map_err(|error| PeerError::Step("mixer", error))?;
+        if settings.intercept_gst_logs {
+            gstreamer_log::intercept(&pipeline, &inputs);
+        }
         let bus = pipeline.bus().ok_or(PeerError::Pad("bus"))?;
         let to = inputs.clone();
         bus.set_sync_handler(move |_, message| {
@@ -158,12 +163,12 @@ impl Graph {
     ///
     /// # Errors
     /// When the mixer or the connection refuses.
-    pub fn show(&mut self, to: Connection, source: Connection) -> Result<(), PeerError> {
+    pub fn show(&mut self, to: Connection, source: Connection) -> Result<Showing, PeerError> {
         let Some(shown) = self.peers.get(&source).map(Peer::shown) else {
-            return Ok(());
+            return Ok(Showing::Already);
         };
         let Some(peer) = self.peers.get_mut(&to) else {
-            return Ok(());
+            return Ok(Showing::Already);
         };
         peer.show(&self.mixer, &shown, self.settings.twcc, &self.inputs)
     }
@@ -198,6 +203,12 @@ impl Graph {
             recorder.set_property("end", span.end);
             recorder.set_property("origin", span.start);
         }
+    }
+
+    /// Whether somebody is still on the way out.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Takes a peer out: nothing of it reaches the others from now on; its files are completed,
@@ -262,12 +273,14 @@ impl Graph {
         }
     }
 
-    /// A peer's elements are at rest.
-    pub fn down(&mut self, connection: Connection) {
-        if let Some(Leaving::Resting { bin, .. }) = self.leaving.remove(&connection) {
-            // Fails only when the pipeline has let go of it already.
-            drop(self.pipeline.remove(&bin));
-        }
+    /// A peer's elements are at rest: whose they were.
+    pub fn down(&mut self, connection: Connection) -> Option<Identifier> {
+        let Some(Leaving::Resting { bin, user, .. }) = self.leaving.remove(&connection) else {
+            return None;
+        };
+        // Fails only when the pipeline has let go of it already.
+        drop(self.pipeline.remove(&bin));
+        Some(user)
     }
 
     /// When somebody on the way out has taken too long, or counters are to be read.
@@ -284,18 +297,18 @@ impl Graph {
         }
         self.count_at = now + measures::PERIOD;
         for peer in self.peers.values() {
-            peer.count(&self.inputs);
+            peer.count(&self.mixer, &self.inputs);
         }
     }
 
-    /// The figures of a peer since the last time, when its connection's counters have come.
+    /// The figures of a peer since the last time, when its counters, read `at`, have come.
     pub fn measure(
         &mut self,
         connection: Connection,
-        counted: &gst::StructureRef,
+        counted: &Counted,
+        at: Duration,
     ) -> Option<Figures> {
-        let mixer = self.mixer.property::<gst::Structure>("stats");
-        self.peers.get_mut(&connection)?.measure(counted, &mixer)
+        self.peers.get_mut(&connection)?.measure(counted, at)
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

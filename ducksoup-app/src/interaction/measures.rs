@@ -94,8 +94,8 @@ pub struct Told {
     pub fraction_lost: f64,
     /// Interarrival jitter, in ms.
     pub jitter: f64,
-    /// To the browser and back, in ms.
-    pub rtt: f64,
+    /// To the browser and back, in ms, once the browser has had a sender report.
+    pub rtt: Option<f64>,
 }
 
 /// Which of a participant's routes: whose track, sound or picture.
@@ -302,7 +302,7 @@ fn delivered(key: &RouteKey, then: &Delivered, now: &Delivered, elapsed: Duratio
         lost: u64::try_from(lost).unwrap_or(0),
         fraction_lost: now.told.map_or(0.0, |told| told.fraction_lost),
         jitter: now.told.map_or(0.0, |told| told.jitter),
-        rtt: now.told.map(|told| told.rtt),
+        rtt: now.told.and_then(|told| told.rtt),
     }
 }
 
@@ -395,7 +395,7 @@ mod tests {
     fn what_a_receiver_reports_lost_is_the_difference_of_its_reports() {
         let mut measures = Measures::default();
         let told = |lost| Delivered {
-            told: Some(Told { lost, fraction_lost: 0.1, jitter: 1.0, rtt: 20.0 }),
+            told: Some(Told { lost, fraction_lost: 0.1, jitter: 1.0, rtt: Some(20.0) }),
             ..Delivered::default()
         };
         measures.take(with_route(SECOND, Delivered::default()));

@@ -15,8 +15,11 @@
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
-//! | [`counters`], [`measures`] | what is counted of a participant, and its figures each second |
+//! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`meter`], [`counters`] | what GStreamer counts of a participant |
+//! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
+//! | [`plots`] | a run as pictures |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
@@ -30,21 +33,26 @@ pub mod elements;
 pub mod events;
 pub mod gpu;
 pub mod graph;
+pub mod gstreamer_log;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;
+pub mod meter;
 pub mod naming;
 pub mod negotiation;
 pub mod overlay;
 pub mod peer;
 pub mod pipelines;
+pub mod plots;
+pub mod rtcp;
 pub mod sdp;
 pub mod stage;
 pub mod template;
 pub mod terms;
 pub mod timeline;
 pub mod tracks;
+pub mod traffic;
 pub mod webrtcbin;
 pub mod wishes;
 

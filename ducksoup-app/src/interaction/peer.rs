@@ -14,15 +14,17 @@
 //! ```
 
 use super::chain::{Chain, ChainError};
-use super::counters::{self, Streams};
+use super::counters::{self, Counted};
 use super::effects;
 use super::gpu::Devices;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
+use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
 use super::tracks;
+use super::traffic::Traffic;
 use super::webrtcbin;
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -31,6 +33,7 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +59,6 @@ pub enum PeerError {
 #[derive(Debug)]
 struct Route {
     mixer_pad: gst::Pad,
-    ssrc: u32,
     /// Its media section.
     section: u32,
     /// Whether the browser is to see it.
@@ -74,6 +76,15 @@ pub struct Means<'a> {
     pub devices: Devices,
     /// Whether the peer's picture shows the run's time.
     pub overlay: bool,
+}
+
+/// What it takes to show a participant's tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Showing {
+    /// An offer: the browser does not have them.
+    Anew,
+    /// Nothing: the browser has had them all along.
+    Already,
 }
 
 /// See the module.
@@ -107,8 +118,9 @@ pub struct Peer {
     sections: u32,
     /// Sections that the latest offer kept from the browser.
     hidden: BTreeSet<u32>,
-    /// The browser's streams, by SSRC.
-    incoming: BTreeMap<u32, Kind>,
+    /// What control packets tell.
+    pub traffic: Traffic,
+    meter: Meter,
     measures: Measures,
 }
 
@@ -130,6 +142,7 @@ impl Peer {
         let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
         let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
             .map_err(|error| PeerError::Step("webrtcbin", error))?;
+        let meter = Meter::new(&webrtcbin).map_err(|error| PeerError::Step("webrtcbin", error))?;
         let codecs = codecs(&options);
         let mut chains = Vec::new();
         for codec in &codecs {
@@ -179,7 +192,8 @@ impl Peer {
             negotiation: Negotiation::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
-            incoming: BTreeMap::new(),
+            traffic: Traffic::default(),
+            meter,
             measures: Measures::default(),
             chains,
             options,
@@ -228,24 +242,23 @@ impl Peer {
         source: &Shown,
         twcc: bool,
         inputs: &Inputs,
-    ) -> Result<(), PeerError> {
+    ) -> Result<Showing, PeerError> {
+        let mut showing = Showing::Already;
         for codec in &source.codecs {
             let key = (source.user.clone(), *codec);
             match self.routes.get_mut(&key) {
                 // Never hidden: the same stream goes on, and the browser need not know.
-                Some(route) if route.visible => {}
-                Some(route) => {
-                    route.visible = true;
-                    self.stale = true;
-                }
+                Some(route) if route.visible => continue,
+                Some(route) => route.visible = true,
                 None => {
                     let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
                     self.routes.insert(key, route);
-                    self.stale = true;
                 }
             }
+            self.stale = true;
+            showing = Showing::Anew;
         }
-        Ok(())
+        Ok(showing)
     }
 
     /// Tells the browser that a participant's tracks are over, for now.
@@ -307,7 +320,8 @@ impl Peer {
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
-        Ok(Route { mixer_pad, ssrc, section, visible: true })
+        self.traffic.goes(ssrc, source.user.as_str(), codec);
+        Ok(Route { mixer_pad, section, visible: true })
     }
 
     /// Makes an offer if one is due.
@@ -384,33 +398,34 @@ impl Peer {
         self.awaited.remove(&kind) && self.awaited.is_empty()
     }
 
-    /// Notes a stream of the browser; a later one of its kind takes its place.
-    pub fn track_received(&mut self, kind: Kind, ssrc: Option<u32>) {
-        self.incoming.retain(|_, other| *other != kind);
-        self.incoming.extend(ssrc.map(|ssrc| (ssrc, kind)));
+    /// Asks for the counters, which come as a [`PeerInput::Counted`].
+    pub fn count(&self, mixer: &gst::Element, inputs: &Inputs) {
+        let grid = self.chains.iter().find_map(Chain::grid);
+        self.meter.read(mixer, grid, self.connection, inputs);
     }
 
-    /// Asks for the connection's counters, which come as a [`PeerInput::Counted`].
-    pub fn count(&self, inputs: &Inputs) {
-        webrtcbin::count(&self.webrtcbin, self.connection, inputs);
+    /// The figures since the last time, from counters read `at`.
+    pub fn measure(&mut self, counted: &Counted, at: Duration) -> Option<Figures> {
+        let names = (self.options.user.as_str(), self.bin.name());
+        let names = (names.0, names.1.as_str());
+        self.measures.take(counters::sample(counted, &self.traffic.streams(), names, at))
     }
 
-    /// The figures since the last time, from the connection's counters and the mixer's.
-    pub fn measure(
-        &mut self,
-        connection: &gst::StructureRef,
-        mixer: &gst::StructureRef,
-    ) -> Option<Figures> {
-        let outgoing = self.routes.iter().map(|((source, codec), route)| {
-            (route.ssrc, (source.as_str().to_owned(), codec.kind()))
-        });
-        let streams = Streams { incoming: self.incoming.clone(), outgoing: outgoing.collect() };
-        let mut sample = counters::connection(connection, &streams);
-        counters::mixer(&mut sample, mixer, self.options.user.as_str(), &self.bin.name());
-        if let Some(grid) = self.chains.iter().find_map(Chain::grid) {
-            counters::grid(&mut sample, &grid.property::<gst::Structure>("stats"));
-        }
-        self.measures.take(sample)
+    /// Whether the tracks are decoded and encoded again.
+    #[must_use]
+    pub fn is_reencoded(&self) -> bool {
+        self.chains.iter().any(|chain| chain.fx().is_some())
+    }
+
+    /// The codec of a track.
+    #[must_use]
+    pub fn codec(&self, kind: Kind) -> Option<Codec> {
+        self.chains.iter().map(|chain| chain.codec).find(|codec| codec.kind() == kind)
+    }
+
+    /// The connection is there: asks for the way that media take.
+    pub fn find_pair(&self, inputs: &Inputs) {
+        webrtcbin::find_pair(&self.webrtcbin, self.connection, inputs);
     }
 
     /// What others are shown of this peer.
@@ -440,7 +455,10 @@ impl Peer {
         let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
         let encoder = video.bin.by_name("encoder").and_then(|element| element.static_pad("src"));
         for pad in [browser, encoder].into_iter().flatten() {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+                .all_headers(true)
+                .other_field(tracks::ASKED_BY_START, true)
+                .build();
             pad.send_event(event);
         }
     }

@@ -90,6 +90,16 @@ impl Codec {
         }
     }
 
+    /// Its media type (RFC 7587, 6184, 7741).
+    #[must_use]
+    pub fn mime(self) -> &'static str {
+        match self {
+            Self::Opus => "audio/opus",
+            Self::H264 => "video/H264",
+            Self::Vp8 => "video/VP8",
+        }
+    }
+
     /// Sound or picture.
     #[must_use]
     pub fn kind(self) -> Kind {

@@ -3,6 +3,8 @@
 //! One peer's `webrtcbin`: set up so that it never waits, its callbacks turned into inputs.
 
 use super::input::{Input, Inputs, PeerInput};
+use super::meter::{self, Tap};
+use crate::log::messages::Level;
 use ducksoup_signaller::frame::{Connection, Properties, StageSettings};
 use gst::glib;
 use gst::prelude::*;
@@ -41,12 +43,15 @@ pub fn make(
         agent.set_property("max-rtp-port", u32::from(max));
     }
     if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
+        let tap = if settings.log_level >= Level::Trace.number() { Tap::All } else { Tap::Used };
+        let to = inputs.clone();
         bin.connect_deep_element_added(move |_, _, element| {
             never_wait(element);
             if element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER) {
                 // Tried above, with another one of the same kind.
                 let _ = tune(element, &properties);
             }
+            meter::tap(element, tap, connection, &to);
         });
     }
     let to = inputs.clone();
@@ -61,6 +66,11 @@ pub fn make(
     webrtcbin.connect_notify(Some("connection-state"), move |webrtcbin, _| {
         let state = webrtcbin.property("connection-state");
         to.send(Input::Peer(connection, PeerInput::ConnectionState(state)));
+    });
+    let to = inputs.clone();
+    webrtcbin.connect_notify(Some("signaling-state"), move |webrtcbin, _| {
+        let state = webrtcbin.property("signaling-state");
+        to.send(Input::Peer(connection, PeerInput::SignalingState(state)));
     });
     Ok(webrtcbin)
 }
@@ -136,16 +146,32 @@ pub fn accept_answer(
     webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
 }
 
-/// Asks for the statistics; they come as a [`PeerInput::Counted`], read on a thread of `webrtcbin`.
-pub fn count(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+/// Asks for the way that media take; it comes as a [`PeerInput::PairSelected`], from GStreamer 1.22 on.
+pub fn find_pair(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
     let inputs = inputs.clone();
     let promise = gst::Promise::with_change_func(move |reply| {
         // A connection that is closing has none.
-        if let Ok(Some(stats)) = reply {
-            inputs.send(Input::Peer(connection, PeerInput::Counted(stats.to_owned())));
+        if let Ok(Some(stats)) = reply
+            && let Some(pair) = pair(stats)
+        {
+            inputs.send(Input::Peer(connection, PeerInput::PairSelected(pair)));
         }
     });
     webrtcbin.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
+}
+
+/// The selected pair of candidates, as a text.
+fn pair(stats: &gst::StructureRef) -> Option<String> {
+    let parts = || stats.iter().filter_map(|(_, value)| value.get::<gst::Structure>().ok());
+    let pair = parts().find(|part| part.name() == "candidate-pair")?;
+    let end = |field| {
+        let id = pair.get::<String>(field).ok()?;
+        let end = stats.get::<gst::Structure>(&id).ok()?;
+        let text = |name| end.get::<String>(name).unwrap_or_default();
+        let port = end.get::<u32>("port").ok()?;
+        Some(format!("{} {} {}:{port}", text("protocol"), text("candidate-type"), text("address")))
+    };
+    Some(format!("{} / {}", end("local-candidate-id")?, end("remote-candidate-id")?))
 }
 
 /// What went wrong, when a promise tells of an error.

@@ -5,6 +5,7 @@
 
 use super::gpu::{Refusal, Wish};
 use super::pipelines::Mode;
+use crate::log::messages::Message;
 use ducksoup_signaller::frame::StageSettings;
 use ducksoup_signaller::protocol::JoinOptions;
 
@@ -22,10 +23,10 @@ pub enum Shortcoming {
 impl Shortcoming {
     /// As the log calls it.
     #[must_use]
-    pub fn message(&self) -> &'static str {
+    pub fn message(&self) -> Message {
         match self {
-            Self::Gpu(_) => "gpu_unavailable",
-            Self::Overlay => "overlay_unavailable",
+            Self::Gpu(_) => Message::GpuUnavailable,
+            Self::Overlay => Message::OverlayUnavailable,
         }
     }
 }

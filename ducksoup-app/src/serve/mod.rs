@@ -94,7 +94,7 @@ pub async fn run(
     let limits = config.limits;
     log::info!(context = "app", address:% = address, version = env!("CARGO_PKG_VERSION"); "app_started");
     if !config.protected_pages_open() {
-        log::warn!(context = "server", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
+        log::warn!(context = "init", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
     let (door, lobby, close) = Door::new(config, address.port());
     let (stop, stopped) = oneshot::channel();
