@@ -6,9 +6,12 @@
 //! - [`interaction`] is the stage: one process for each interaction, with its lifecycle, its
 //!   pipeline, its recordings and its log.
 //!
-//! They speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
+//! - [`load`] is a crowd of participants, to see what a server can take.
+//!
+//! The first two speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
 
 pub mod config;
 pub mod interaction;
+pub mod load;
 pub mod log;
 pub mod serve;

@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{interaction, log as app_log, serve};
+use ducksoup_app::{interaction, load, log as app_log, serve};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Interaction) => interaction::run(),
+        Some(Command::Load(args)) => return load::run(&args),
         Some(Command::Serve(_)) | None => door(),
     };
     match done {

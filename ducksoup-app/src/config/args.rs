@@ -3,6 +3,7 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::load::LoadArgs;
 use clap::{Parser, Subcommand};
 
 /// The command line.
@@ -31,6 +32,8 @@ pub enum Command {
     Serve(Box<Args>),
     /// Run one interaction: frames in on standard input, frames out on standard output
     Interaction,
+    /// Put a load on a server: many participants with ready-made media, measured at their ends
+    Load(Box<LoadArgs>),
 }
 
 /// The settings as they are typed. Empty is unset.
