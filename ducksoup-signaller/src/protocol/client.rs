@@ -4,8 +4,9 @@
 
 use super::identifier::{Identifier, IdentifierError};
 use super::join::{JoinError, JoinOptions};
+use super::request::JoinRequest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Longest ramp, in ms; longer ones are clamped (PROTOCOL "Limits").
 pub const MAX_RAMP_MS: u32 = 5000;
@@ -179,6 +180,58 @@ impl ClientMessage {
                 }
             }
         })
+    }
+}
+
+impl ClientMessage {
+    /// The text frame. [`ClientMessage::parse`] reads it back as it was.
+    #[must_use]
+    pub fn to_wire(&self) -> String {
+        let envelope = |kind: &str, payload: Option<String>| match payload {
+            Some(payload) => json!({"kind": kind, "payload": payload}).to_string(),
+            None => json!({"kind": kind}).to_string(),
+        };
+        match self {
+            Self::Join(options) => JoinRequest::from(options.as_ref()).to_wire(),
+            Self::Answer(answer) => envelope("client_answer", Some(json!(answer).to_string())),
+            Self::Candidate(candidate) => {
+                envelope("client_ice_candidate", Some(json!(candidate).to_string()))
+            }
+            Self::Control(control) => {
+                let (kind, payload) = control.to_wire();
+                envelope(kind, Some(payload.to_string()))
+            }
+            Self::NegotiationNeeded => envelope("client_negotiation_needed", None),
+            Self::IceConnectionState(state) => {
+                envelope(&format!("client_ice_connection_state_{state}"), None)
+            }
+            Self::Report { kind, text } | Self::Ext { kind, text } => envelope(kind, text.clone()),
+            Self::Stop => envelope("stop", None),
+            Self::Unknown(kind) => envelope(kind, None),
+        }
+    }
+}
+
+impl Control {
+    /// Its kind and its payload.
+    fn to_wire(&self) -> (&'static str, Value) {
+        let mut payload = json!({"name": self.name, "property": self.property});
+        if let Some(user) = &self.user {
+            payload["userId"] = json!(user);
+        }
+        match &self.value {
+            ControlValue::Number(number) => {
+                payload["value"] = json!(number);
+                payload["duration"] = json!(self.duration_ms);
+                ("client_control", payload)
+            }
+            ControlValue::Text(text) => {
+                payload["value"] = json!(text);
+                // A hint that nobody needs: the property's own type decides.
+                payload["kind"] = json!(PolyKind::String);
+                ("client_polycontrol", payload)
+            }
+        }
     }
 }
 
