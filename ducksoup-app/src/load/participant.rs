@@ -90,10 +90,15 @@ impl Participant {
         if let Some(video) = script.video {
             send(&pipeline, &peer, "video_sink", video, &air)?;
         }
-        let (tracks, begin) = (script.tracks.clone(), script.begin);
+        let (tracks, begin, around) = (script.tracks.clone(), script.begin, pipeline.downgrade());
         peer.connect_pad_added(move |_, pad| {
-            if pad.direction() == gst::PadDirection::Src {
-                count(pad, tracks.get(pad.name().as_str()).cloned(), begin);
+            if let (Some(arrivals), Some(pipeline)) =
+                (tracks.get(pad.name().as_str()), around.upgrade())
+            {
+                let counted = receive(&pipeline, pad, Arc::clone(arrivals), begin);
+                if let Err(error) = counted {
+                    gst::element_error!(pipeline, gst::CoreError::Pad, ["{error}"]);
+                }
             }
         });
         let participant =
@@ -182,29 +187,44 @@ fn send(
     clock.link_pads(Some("src"), peer, Some(pad))
 }
 
-/// Counts what comes out of a pad, and lets it go: nothing needs to be linked to it.
-fn count(pad: &gst::Pad, arrivals: Option<Arc<Mutex<Arrivals>>>, begin: Instant) {
-    let mask = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-    pad.add_probe(mask, move |_, info| {
-        let Some(arrivals) = &arrivals else {
-            return gst::PadProbeReturn::Drop;
-        };
+/// Counts what comes out of a pad of the peer.
+fn receive(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    arrivals: Arc<Mutex<Arrivals>>,
+    begin: Instant,
+) -> Result<(), glib::BoolError> {
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("sync", false)
+        .property("async", false)
+        .property("enable-last-sample", false)
+        .build()?;
+    let end = sink.static_pad("sink").ok_or_else(|| glib::bool_error!("no sink pad"))?;
+    end.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
         let now = begin.elapsed();
-        let packet = |buffer: &gst::BufferRef| {
-            let mut header = [0; 12];
-            buffer.copy_to_slice(0, &mut header).ok().and_then(|()| Packet::parse(&header))
-        };
-        let packets: Vec<Packet> = match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => packet(buffer).into_iter().collect(),
-            Some(gst::PadProbeData::BufferList(list)) => list.iter().filter_map(packet).collect(),
-            _ => Vec::new(),
-        };
         let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        for packet in packets {
-            arrivals.arrive(now, packet);
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => count(&mut arrivals, now, buffer),
+            Some(gst::PadProbeData::BufferList(list)) => {
+                list.iter().for_each(|buffer| count(&mut arrivals, now, buffer));
+            }
+            _ => {}
         }
-        gst::PadProbeReturn::Drop
+        gst::PadProbeReturn::Ok
     });
+    pipeline.add(&sink)?;
+    sink.sync_state_with_parent()?;
+    pad.link(&end).map_err(|error| glib::bool_error!("{error}"))?;
+    Ok(())
+}
+
+fn count(arrivals: &mut Arrivals, now: Duration, buffer: &gst::BufferRef) {
+    let mut header = [0; 12];
+    if buffer.copy_to_slice(0, &mut header).is_ok()
+        && let Some(packet) = Packet::parse(&header)
+    {
+        arrivals.arrive(now, packet);
+    }
 }
 
 fn failed(kind: &str, text: &str) -> News {
