@@ -148,8 +148,7 @@ fn more_descriptors() {
 
 /// The load in words.
 fn words(args: &LoadArgs) -> String {
-    let mut words =
-        format!("{} × {}, {} s each", args.interactions, args.participants, args.duration);
+    let mut words = format!("{} s each", args.duration);
     if args.audio_only {
         words += ", sound only";
     } else {

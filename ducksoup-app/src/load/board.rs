@@ -391,19 +391,21 @@ impl Board {
             _ => self.tally.started.push(now.saturating_sub(last_joined)),
         }
         self.lives[seat] = Life::Running;
+        let end = self.end(seat).unwrap_or(now);
         for track in &self.tracks {
             let sends = matches!(self.lives[track.sender], Life::Joined { .. } | Life::Running);
             if track.receiver == seat && sends {
-                track.arrivals().expect(now);
+                track.arrivals().expect(now, end);
             }
         }
     }
 
     /// A sender is in: those whose call runs should receive it.
     fn await_sender(&mut self, now: Duration, seat: usize) {
+        let end = self.end(seat).unwrap_or(now);
         for track in &self.tracks {
             if track.sender == seat && self.lives[track.receiver] == Life::Running {
-                track.arrivals().expect(now);
+                track.arrivals().expect(now, end);
             }
         }
     }
@@ -418,9 +420,8 @@ impl Board {
         self.lives[seat] = life;
     }
 
-    /// A seat sends and receives no more, at the latest since the interaction's time is up.
+    /// A seat sends and receives no more.
     fn close(&mut self, now: Duration, seat: usize) {
-        let now = self.end(seat).map_or(now, |end| end.min(now));
         for track in &self.tracks {
             if track.receiver == seat || track.sender == seat {
                 track.arrivals().close(now);

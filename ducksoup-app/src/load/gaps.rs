@@ -9,7 +9,10 @@
 //! |---|---|---|---|
 //! | expect | → awaited | – | – |
 //! | packet | counted as late | → here; the wait is over | counted; the gap before it measured |
+//! | packet, after the call's time | counted as late | the same | the same |
 //! | close | – | → away; missing, if it was awaited for long | → away; the gap until now measured |
+//!
+//! After the call's time nothing is expected: it is as if the spell had been closed then.
 
 use std::time::Duration;
 
@@ -53,7 +56,8 @@ pub(crate) struct Gap {
 pub(crate) struct Received {
     /// All packets, the late ones included.
     pub(crate) packets: u64,
-    /// Packets while the track was not expected: on their way when its sender went.
+    /// Packets while the track was not expected: on their way when its sender went, or when the
+    /// call's time was up.
     pub(crate) late: u64,
     /// Sequence numbers that never came.
     pub(crate) lost: u64,
@@ -73,6 +77,8 @@ pub(crate) struct Received {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Spell {
     since: Duration,
+    /// The end of the call.
+    end: Duration,
     frame_at: Duration,
     timestamp: u32,
     first: i64,
@@ -82,10 +88,11 @@ struct Spell {
 }
 
 impl Spell {
-    fn new(now: Duration, packet: Packet) -> Self {
+    fn new(now: Duration, end: Duration, packet: Packet) -> Self {
         let first = i64::from(packet.number);
         Self {
             since: now,
+            end,
             frame_at: now,
             timestamp: packet.timestamp,
             first,
@@ -104,7 +111,11 @@ impl Spell {
 enum State {
     #[default]
     Away,
-    Awaited(Duration),
+    Awaited {
+        since: Duration,
+        /// The end of the call.
+        end: Duration,
+    },
     Here(Spell),
 }
 
@@ -116,10 +127,10 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// From now on it should come.
-    pub(crate) fn expect(&mut self, now: Duration) {
+    /// From now on it should come, until the call's `end`.
+    pub(crate) fn expect(&mut self, now: Duration, end: Duration) {
         if self.state == State::Away {
-            self.state = State::Awaited(now);
+            self.state = State::Awaited { since: now, end };
         }
     }
 
@@ -127,13 +138,12 @@ impl Arrivals {
     pub(crate) fn arrive(&mut self, now: Duration, packet: Packet) {
         self.received.packets += 1;
         match &mut self.state {
-            State::Away => self.received.late += 1,
-            State::Awaited(since) => {
+            State::Awaited { since, end } if now <= *end => {
                 self.received.waits.push(now.saturating_sub(*since));
                 self.received.frames += 1;
-                self.state = State::Here(Spell::new(now, packet));
+                self.state = State::Here(Spell::new(now, *end, packet));
             }
-            State::Here(spell) => {
+            State::Here(spell) if now <= spell.end => {
                 spell.packets += 1;
                 let ahead = packet.number.wrapping_sub(low(spell.highest));
                 // Half the range ahead is behind (RFC 3550, appendix A.1).
@@ -146,6 +156,7 @@ impl Arrivals {
                     (spell.timestamp, spell.frame_at) = (packet.timestamp, now);
                 }
             }
+            State::Away | State::Awaited { .. } | State::Here(_) => self.received.late += 1,
         }
     }
 
@@ -154,12 +165,13 @@ impl Arrivals {
     pub(crate) fn close(&mut self, now: Duration) {
         match std::mem::take(&mut self.state) {
             State::Away => {}
-            State::Awaited(since) => {
-                if now.saturating_sub(since) >= PATIENCE {
+            State::Awaited { since, end } => {
+                if now.min(end).saturating_sub(since) >= PATIENCE {
                     self.received.missing += 1;
                 }
             }
             State::Here(spell) => {
+                let now = now.min(spell.end);
                 self.received.lost += spell.lost();
                 self.received.present += now.saturating_sub(spell.since);
                 gap(&mut self.received.gap, spell.frame_at, now);
@@ -196,6 +208,8 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    const END: Duration = Duration::from_secs(60);
+
     fn packet(number: u16, timestamp: u32) -> Packet {
         Packet { number, timestamp }
     }
@@ -203,7 +217,7 @@ mod tests {
     /// A track that is here since 100 ms; the packets come at these times.
     fn track(packets: &[(u64, u16, u32)]) -> Arrivals {
         let mut arrivals = Arrivals::default();
-        arrivals.expect(ms(0));
+        arrivals.expect(ms(0), END);
         for (at, number, timestamp) in packets {
             arrivals.arrive(ms(*at), packet(*number, *timestamp));
         }
@@ -261,7 +275,7 @@ mod tests {
         let mut arrivals = track(&[(100, 1, 0), (140, 2, 3600)]);
         arrivals.close(ms(150));
         arrivals.arrive(ms(155), packet(3, 7200));
-        arrivals.expect(ms(5000));
+        arrivals.expect(ms(5000), END);
         arrivals.arrive(ms(5300), packet(50_000, 900_000));
         arrivals.close(ms(5350));
         let received = arrivals.received(ms(9000));
@@ -273,11 +287,29 @@ mod tests {
     }
 
     #[test]
+    fn after_the_end_of_the_call_nothing_counts() {
+        let mut arrivals = Arrivals::default();
+        arrivals.expect(ms(0), ms(1000));
+        for (at, number) in [(900, 1), (940, 2), (1040, 3), (2040, 4)] {
+            arrivals.arrive(ms(at), packet(number, u32::from(number) * 3600));
+        }
+        arrivals.close(ms(3000));
+        let received = arrivals.received(ms(3000));
+        assert_eq!((received.packets, received.frames, received.late), (4, 2, 2));
+        assert_eq!((received.present, received.gap.length), (ms(100), ms(60)));
+        let mut never = Arrivals::default();
+        never.expect(ms(0), ms(1000));
+        never.arrive(ms(1001), packet(1, 0));
+        never.close(ms(9000));
+        assert_eq!((never.received.frames, never.received.missing), (0, 0));
+    }
+
+    #[test]
     fn what_was_awaited_in_vain_is_missing() {
         for (until, missing) in [(4999, 0), (5000, 1)] {
             let mut arrivals = Arrivals::default();
-            arrivals.expect(ms(0));
-            arrivals.expect(ms(3000));
+            arrivals.expect(ms(0), END);
+            arrivals.expect(ms(3000), END);
             arrivals.close(ms(until));
             assert_eq!(arrivals.received(ms(until)).missing, missing, "{until}");
         }

@@ -198,17 +198,19 @@ impl Figures {
     /// The table: what, how much, and more about it.
     pub(crate) fn rows(&self) -> Vec<[String; 3]> {
         let mut rows = Rows::default();
-        rows.add("load", &self.load, format!("--seed {}", self.seed));
+        let people =
+            format!("{} × {}", self.interactions, self.participants / self.interactions.max(1));
+        rows.add("load", people, format!("{}, --seed {}", self.load, self.seed));
         let of = |part: u64, all: u64| format!("{part} of {all}");
         let calls = of(self.interactions_started as u64, self.interactions as u64);
         rows.add("interactions started", calls, "");
         rows.add("joins", of(self.joins_ok, self.joins), self.churn());
         let people = of(self.ended as u64, self.participants as u64);
         rows.add("participants to the end", people, "");
-        rows.time("joined after", self.joined, "from connecting");
-        rows.time("started after", self.started, "from the last one's joined");
+        rows.time("joined after", self.joined, "connecting");
+        rows.time("started after", self.started, "the last one joined");
         if self.restarted.is_some() {
-            rows.time("started again after", self.restarted, "from the joined of one who is back");
+            rows.time("started again after", self.restarted, "who came back joined");
         }
         for (name, media) in [("picture", &self.video), ("sound", &self.audio)] {
             if media.tracks > 0 {
@@ -218,7 +220,7 @@ impl Figures {
         if self.controls + self.controls_skipped > 0 {
             let refused = self.refusals.values().sum::<usize>();
             let detail = format!(
-                "{refused} refused, {} not sent: the call did not run",
+                "{refused} refused; {} left out while the call did not run",
                 self.controls_skipped
             );
             rows.add("controls", self.controls.to_string(), detail);
@@ -314,12 +316,11 @@ impl Rows {
 
     fn time(&mut self, name: &str, spread: Option<Spread>, from: &str) {
         match spread {
-            None => self.add(name, "-", from),
+            None => self.add(name, "-", format!("since {from}")),
             Some(Spread { count, median, p95, longest }) => {
                 let value = format!("{median:.0} ms");
-                let detail = format!(
-                    "{from}; 95 % within {p95:.0} ms, longest {longest:.0} ms, {count} times"
-                );
+                let detail =
+                    format!("since {from}; 95 % {p95:.0} ms, longest {longest:.0} ms, of {count}");
                 self.add(name, value, detail);
             }
         }
@@ -328,11 +329,7 @@ impl Rows {
     fn media(&mut self, name: &str, media: &Media) {
         let came = media.tracks - media.missing;
         self.add(&format!("{name}: tracks"), format!("{came} of {}", media.tracks), "");
-        self.time(
-            &format!("{name}: first after"),
-            media.first,
-            "from start, or the sender's return",
-        );
+        self.time(&format!("{name}: first after"), media.first, "start, or the sender's return");
         let packets = format!("{} lost", media.lost);
         self.add(&format!("{name}: packets"), media.packets.to_string(), packets);
         let worst = media.worst.as_ref();
@@ -367,7 +364,7 @@ impl Rows {
         self.add(
             &format!("{name}: memory"),
             memory,
-            "resident, at most; shared pages count for each process",
+            "at most; pages that processes share count for each",
         );
         self.add(&format!("{name}: threads"), usage.threads_peak.to_string(), "at most");
         self.add(&format!("{name}: descriptors"), usage.descriptors_peak.to_string(), "at most");
