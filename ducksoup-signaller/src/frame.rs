@@ -10,6 +10,7 @@
 use crate::protocol::{ClientMessage, IceServer, Identifier, JoinOptions, ServerMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -89,6 +90,8 @@ pub struct StageSettings {
     pub abort_delay: u32,
     /// Ceiling of what a missing packet is waited for, in ms.
     pub jitter_buffer: u32,
+    /// Properties of elements, by the section of `config/gst.yml` (`x264`, `rtpjitterbuffer`…).
+    pub elements: BTreeMap<String, Properties>,
     /// Whether transport-wide feedback is sent to browsers.
     pub twcc: bool,
     /// Whether what receivers can take is estimated by Google congestion control.
@@ -124,6 +127,9 @@ pub struct StageSettings {
     /// Targets for video, in bit/s.
     pub video_bitrate: BitrateRange,
 }
+
+/// Properties of an element, as they stand in a launch line: plain words by name.
+pub type Properties = BTreeMap<String, String>;
 
 /// An encoder's range, in bit/s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,15 +3,19 @@
 //! The interaction's one pipeline: a mixer, and a bin for each connected peer.
 
 use super::counters::Counted;
+use super::gpu::probe::Gpu;
 use super::gstreamer_log;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{self, Figures};
-use super::peer::{Peer, PeerError, Showing, bin_name};
+use super::peer::{Means, Peer, PeerError, Showing, bin_name};
+use super::pipelines::Pipelines;
+use super::wishes::{self, Shortcoming};
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time a peer's elements may take to come to rest. Ours: it takes milliseconds; an effect
@@ -46,6 +50,8 @@ pub struct Graph {
     /// When counters are read next.
     count_at: Instant,
     settings: StageSettings,
+    pipelines: Pipelines,
+    gpu: Gpu,
     inputs: Inputs,
 }
 
@@ -83,6 +89,8 @@ impl Graph {
             peers: BTreeMap::new(),
             leaving: BTreeMap::new(),
             count_at: Instant::now() + measures::PERIOD,
+            pipelines: Pipelines::read(Path::new("")),
+            gpu: Gpu::new(&settings),
             settings,
             inputs,
         })
@@ -94,7 +102,7 @@ impl Graph {
         self.pipeline.current_running_time().unwrap_or_default()
     }
 
-    /// Builds a peer's media and asks for its tracks.
+    /// Builds a peer's media and asks for its tracks. Returns what it wished for in vain.
     ///
     /// # Errors
     /// When it cannot be built; nothing of it is left then.
@@ -104,9 +112,18 @@ impl Graph {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-    ) -> Result<(), PeerError> {
-        let mut peer =
-            Peer::build(connection, options, stream_id, count, &self.settings, &self.inputs)?;
+    ) -> Result<Vec<Shortcoming>, PeerError> {
+        let mode = self.pipelines.mode(options.recording_mode)?;
+        let wish = wishes::of_gpu(&options, mode);
+        let choice = self.gpu.choose(wish, &self.pipelines, &self.settings.elements);
+        let overlay = wishes::overlay(&options, mode, &self.settings, wishes::can_overlay());
+        let means = Means {
+            settings: &self.settings,
+            pipelines: &self.pipelines,
+            devices: choice.devices,
+            overlay: overlay == Ok(true),
+        };
+        let mut peer = Peer::build(connection, options, stream_id, count, means, &self.inputs)?;
         self.pipeline.add(&peer.bin).map_err(|error| PeerError::Step("peer", error))?;
         let opened = peer.attach(&self.mixer).and_then(|()| {
             peer.bin.sync_state_with_parent().map_err(|error| PeerError::Step("peer", error))
@@ -117,7 +134,8 @@ impl Graph {
         }
         peer.receive_tracks(self.settings.twcc);
         self.peers.insert(connection, peer);
-        Ok(())
+        let refusals = choice.refusals.into_iter().map(Shortcoming::Gpu);
+        Ok(refusals.chain(overlay.err()).collect())
     }
 
     /// A connected peer.

@@ -10,13 +10,16 @@
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
-//! | [`chain`], [`effects`] | recording modes and effects become bins |
+//! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
+//! | [`pipelines`] | the files under `pipelines/`, read once |
+//! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
+//! | [`plots`] | a run as pictures |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
@@ -28,6 +31,7 @@ pub mod counters;
 pub mod effects;
 pub mod elements;
 pub mod events;
+pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
 pub mod input;
@@ -37,7 +41,10 @@ pub mod measures;
 pub mod meter;
 pub mod naming;
 pub mod negotiation;
+pub mod overlay;
 pub mod peer;
+pub mod pipelines;
+pub mod plots;
 pub mod rtcp;
 pub mod sdp;
 pub mod stage;
@@ -47,6 +54,7 @@ pub mod timeline;
 pub mod tracks;
 pub mod traffic;
 pub mod webrtcbin;
+pub mod wishes;
 
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};

@@ -13,13 +13,15 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
-use super::chain::{Chain, ChainError, Layout, Mode, Values};
+use super::chain::{Chain, ChainError};
 use super::counters::{self, Counted};
 use super::effects;
+use super::gpu::Devices;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
 use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
+use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
 use super::tracks;
 use super::traffic::Traffic;
@@ -39,6 +41,9 @@ pub enum PeerError {
     /// Its chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The files that describe it.
+    #[error(transparent)]
+    Pipelines(#[from] PipelinesError),
     /// GStreamer refused a step.
     #[error("{0}: {1}")]
     Step(&'static str, glib::BoolError),
@@ -58,6 +63,19 @@ struct Route {
     section: u32,
     /// Whether the browser is to see it.
     visible: bool,
+}
+
+/// What peers are built with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// The server's settings.
+    pub settings: &'a StageSettings,
+    /// What chains are made of.
+    pub pipelines: &'a Pipelines,
+    /// Who encodes and scales the peer's pictures.
+    pub devices: Devices,
+    /// Whether the peer's picture shows the run's time.
+    pub overlay: bool,
 }
 
 /// What it takes to show a participant's tracks.
@@ -118,10 +136,11 @@ impl Peer {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-        settings: &StageSettings,
+        means: Means<'_>,
         inputs: &Inputs,
     ) -> Result<Self, PeerError> {
-        let mode = Mode::load(options.recording_mode)?;
+        let Means { settings, pipelines, devices, overlay } = means;
+        let mode = pipelines.mode(options.recording_mode)?;
         let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
         let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
             .map_err(|error| PeerError::Step("webrtcbin", error))?;
@@ -133,8 +152,15 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values { options: &options, bitrates, jitter_buffer };
-            let chain = Chain::build(&mode, *codec, values)?;
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+                elements: &settings.elements,
+                devices,
+                overlay,
+            };
+            let chain = Chain::build(pipelines, mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
             }
@@ -148,7 +174,7 @@ impl Peer {
             watch_first_media(chain, connection, inputs)?;
         }
         let recorder = if settings.recording && mode.layout != Layout::None {
-            Some(recorder(&bin, &chains, &mode, &options)?)
+            Some(recorder(&bin, &chains, mode, Changed::by(&options, overlay))?)
         } else {
             None
         };
@@ -419,9 +445,7 @@ impl Peer {
     /// Sets the zero of everything that counts frames or records.
     pub fn begin(&self, origin: gst::ClockTime) {
         for chain in &self.chains {
-            if let Some(grid) = chain.grid() {
-                grid.set_property("origin", origin);
-            }
+            chain.begin(origin);
         }
         self.ask_for_keyframes();
     }
@@ -547,7 +571,7 @@ fn recorder(
     bin: &gst::Bin,
     chains: &[Chain],
     mode: &Mode,
-    options: &JoinOptions,
+    changed: Changed,
 ) -> Result<gst::Element, PeerError> {
     let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
     let recorder = gst::ElementFactory::make("experimentrecorder")
@@ -560,7 +584,7 @@ fn recorder(
     for chain in chains {
         let kind = chain.codec.kind();
         let mut tees = vec!["dry"];
-        if mode.effects && is_wet(kind, mode.layout, options) {
+        if mode.effects && changed.is_wet(kind, mode.layout) {
             tees.push("wet");
         }
         for tee in tees {
@@ -574,13 +598,27 @@ fn recorder(
     Ok(recorder)
 }
 
-/// Wet files exist where there is an effect. A muxed one holds both tracks, as they were sent.
-fn is_wet(kind: Kind, layout: Layout, options: &JoinOptions) -> bool {
-    let (audio, video) = (options.audio_fx.is_some(), options.video_fx.is_some());
-    match (layout, kind) {
-        (Layout::Split, Kind::Audio) => audio,
-        (Layout::Split, Kind::Video) => video,
-        (Layout::Muxed, _) => audio || (video && !options.audio_only),
-        (Layout::None, _) => false,
+/// Which of a participant's tracks leave the server otherwise than they came.
+#[derive(Debug, Clone, Copy)]
+struct Changed {
+    audio: bool,
+    video: bool,
+}
+
+impl Changed {
+    /// By effects, or by the time shown in the picture.
+    fn by(options: &JoinOptions, overlay: bool) -> Self {
+        let video = options.video_fx.is_some() || overlay;
+        Self { audio: options.audio_fx.is_some(), video: video && !options.audio_only }
+    }
+
+    /// Wet files exist where something is changed. A muxed one holds both tracks, as they were sent.
+    fn is_wet(self, kind: Kind, layout: Layout) -> bool {
+        match (layout, kind) {
+            (Layout::Split, Kind::Audio) => self.audio,
+            (Layout::Split, Kind::Video) => self.video,
+            (Layout::Muxed, _) => self.audio || self.video,
+            (Layout::None, _) => false,
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod clients;
 mod figures;
 mod media;
+mod plots;
 
 use super::carrier::{FromDoor, ToDoor};
 use super::events::Event;
@@ -13,6 +14,8 @@ use super::input::{Input, Inputs, PeerInput};
 use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
 use super::peer::{Peer, PeerError, Showing};
+use super::plots::Records;
+use super::wishes::Shortcoming;
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions, ServerMessage};
@@ -58,6 +61,10 @@ pub struct Stage {
     journal: Journal,
     t0: Option<Zero>,
     finishing: Finishing,
+    /// What has been noted of wishes in vain.
+    confessed: Vec<Shortcoming>,
+    /// What the plots are drawn from.
+    records: Records,
 }
 
 impl Stage {
@@ -89,6 +96,8 @@ impl Stage {
             journal,
             t0: None,
             finishing: Finishing::No,
+            confessed: Vec::new(),
+            records: Records::new(),
         })
     }
 
@@ -107,6 +116,7 @@ impl Stage {
             self.graph.negotiate();
         }
         self.rest(inputs);
+        self.draw_plots();
         self.journal.log(Message::InteractionDeleted, None, json!({}));
         self.signaller.stop();
     }
@@ -287,19 +297,32 @@ impl Stage {
         let fields = json!({"payload": clients::join_payload(&options), "count": count});
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
+        self.plot_joined(&options, count);
         self.event(Some(&user), "joined", Some(&count.to_string()));
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
-            Ok(()) => {
+            Ok(shortcomings) => {
                 let fields = json!({"connection": connection});
                 self.journal.log(Message::PeerServerStarted, Some(&user), fields);
                 self.journal.log(Message::PipelineCreated, Some(&user), json!({}));
+                self.confess(&user, shortcomings);
                 self.first_targets(connection, &user);
                 self.offer_is_due(&user, "peer_joined");
                 ControlFlow::Continue(())
             }
             Err(error) => {
                 self.fail(connection, &user, Message::PeerServerFailed, &error.to_string())
+            }
+        }
+    }
+
+    /// Notes what a participant wished for in vain; once a run, for the reason is the machine's.
+    fn confess(&mut self, user: &Identifier, shortcomings: Vec<Shortcoming>) {
+        for shortcoming in shortcomings {
+            if !self.confessed.contains(&shortcoming) {
+                let fields = json!({"error": shortcoming.to_string()});
+                self.journal.log(shortcoming.message(), Some(user), fields);
+                self.confessed.push(shortcoming);
             }
         }
     }

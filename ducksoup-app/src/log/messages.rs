@@ -248,6 +248,15 @@ messages! {
     FileFinished "file_finished" "pipeline" Info Interaction "A recording is complete." {
         "file" "its path below the data folder" }
 
+    GpuUnavailable "gpu_unavailable" "pipeline" Error Interaction "A participant asks for `gpu`, and the CPU does the work; once a run for each reason." {
+        "error" "the reason" }
+    OverlayUnavailable "overlay_unavailable" "pipeline" Error Interaction "The time cannot be shown in the picture; once a run." {
+        "error" "the reason" }
+    PlotsWritten "plots_written" "pipeline" Info Interaction "The plots are drawn (DUCKSOUP_GENERATE_PLOTS)." {
+        "files" "their paths below the data folder" }
+    PlotsFailed "plots_failed" "pipeline" Error Interaction "A plot cannot be drawn or written." {
+        "error" "the reason" }
+
     ServerSignalingState "server_signaling_state_changed" "signaling" Debug Interaction "The server's side of the negotiation." {
         "value" "`stable`, `have-local-offer`, …, as in WebRTC" }
     ServerConnectionState "server_connection_state_changed" "signaling" Debug Interaction "The server's side of the connection." {

@@ -64,6 +64,7 @@ impl Stage {
                 self.journal.client(&user, &kind, None);
             }
             ClientMessage::Report { kind, text } | ClientMessage::Ext { kind, text } => {
+                self.plot_report(&user, &kind, text.as_deref());
                 self.journal.client(&user, &kind, text);
             }
             // The door lets one join through, and ignores what nobody knows.

@@ -22,6 +22,7 @@ impl Stage {
     pub(super) fn counted(&mut self, connection: Connection, user: &Identifier, counted: &Counted) {
         let at = counted.at.saturating_duration_since(self.opened);
         if let Some(figures) = self.graph.measure(connection, counted, at) {
+            self.plot_figures(user, &figures);
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
@@ -108,6 +109,9 @@ impl Stage {
             Some(chain) if chain == Kind::Video.name() => Message::VideoTarget,
             _ => return,
         };
+        if let Some(user) = user {
+            self.plot_target(user, message, fields);
+        }
         let field = |name| fields.get(name).cloned().unwrap_or_default();
         let fields =
             json!({"value": field("target"), "previous": field("previous"), "unit": BITRATE});
