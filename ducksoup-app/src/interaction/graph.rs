@@ -122,6 +122,17 @@ impl Graph {
         self.peers.get_mut(&connection)
     }
 
+    /// Everyone who is connected.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+
+    /// What the mixer counts.
+    #[must_use]
+    pub fn mixed(&self) -> gst::Structure {
+        self.mixer.property("stats")
+    }
+
     /// The user of a peer, connected or on its way out.
     #[must_use]
     pub fn user_of(&self, connection: Connection) -> Option<&Identifier> {

@@ -60,6 +60,8 @@ pub enum PeerInput {
     },
     /// The first media have passed the whole chain.
     TrackReady(Kind),
+    /// What the connection counts, as `webrtcbin` tells it.
+    Statistics(gst::Structure),
     /// What a route promises has reached the connection.
     RoutePromised,
     /// The peer's elements are at rest and may be forgotten.

@@ -9,6 +9,7 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`stats`] | counters become the figures of the stats page (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
@@ -33,6 +34,7 @@ pub mod negotiation;
 pub mod peer;
 pub mod sdp;
 pub mod stage;
+pub mod stats;
 pub mod template;
 pub mod terms;
 pub mod timeline;

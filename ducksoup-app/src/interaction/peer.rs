@@ -13,6 +13,8 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
+mod counters;
+
 use super::chain::{Chain, ChainError, Layout, Mode, Values};
 use super::effects;
 use super::input::{Input, Inputs, PeerInput};
@@ -27,6 +29,8 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use counters::TrackCounters;
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! The stage's one thread: takes inputs, asks the lifecycle, carries its effects out.
 
 mod clients;
+mod figures;
 mod media;
 
 use super::carrier::{FromDoor, ToDoor};
@@ -12,6 +13,7 @@ use super::input::{Input, Inputs};
 use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
 use super::peer::PeerError;
+use super::stats::Stats;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
@@ -54,6 +56,7 @@ pub struct Stage {
     graph: Graph,
     signaller: ServerSignaller,
     journal: Journal,
+    stats: Stats,
     t0: Option<Zero>,
     finishing: Finishing,
 }
@@ -85,6 +88,7 @@ impl Stage {
             graph,
             signaller,
             journal,
+            stats: Stats::default(),
             t0: None,
             finishing: Finishing::No,
         })
@@ -119,7 +123,8 @@ impl Stage {
             Finishing::No | Finishing::Asked => None,
         };
         let life = self.lifecycle.next_timeout().map(|at| self.opened + at);
-        [life, self.graph.next_timeout(), settled]
+        let figures = Some(self.opened + self.stats.next_timeout());
+        [life, self.graph.next_timeout(), settled, figures]
             .into_iter()
             .flatten()
             .min()
@@ -127,6 +132,7 @@ impl Stage {
     }
 
     fn do_what_is_due(&mut self) -> ControlFlow<()> {
+        self.tell_figures();
         let now = Instant::now();
         for connection in self.graph.stuck(now) {
             let user = self.graph.user_of(connection).cloned();

@@ -104,6 +104,17 @@ pub fn accept_answer(
     webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
 }
 
+/// Asks what the connection counts; what comes of it is a [`PeerInput::Statistics`], or nothing.
+pub fn ask_for_statistics(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+    let inputs = inputs.clone();
+    let promise = gst::Promise::with_change_func(move |reply| {
+        if let Ok(Some(statistics)) = reply {
+            inputs.send(Input::Peer(connection, PeerInput::Statistics(statistics.to_owned())));
+        }
+    });
+    webrtcbin.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
+}
+
 /// What went wrong, when a promise tells of an error.
 fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
     match reply {

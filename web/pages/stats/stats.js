@@ -1,35 +1,153 @@
 // SPDX-License-Identifier: MPL-2.0
 
-/** @file The server's figures as they come, each kind in its latest state. */
+/** @file The server's figures, once a second, as the stats socket tells them. */
 
-const place = /** @type {HTMLElement} */ (document.querySelector("#figures"));
-const words = /** @type {HTMLElement} */ (document.querySelector("#state"));
-/** By kind. @type {Map<string, HTMLElement>} */
-const shown = new Map();
+import { element, find, show } from "../dom.js";
+import { History, bits, bytes, clock, share } from "./figures.js";
 
-const url = new URL("../ws?type=stats", location.href);
-url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-url.searchParams.set("href", location.href);
-const socket = new WebSocket(url);
-socket.onopen = () => show("running", "connected");
-socket.onclose = () => show("error", "not connected; reload the page to try again");
-socket.onmessage = (/** @type {MessageEvent} */ { data }) => {
-  /** @type {any} */
-  let message;
-  try {
-    message = JSON.parse(String(data));
-  } catch {
-    message = String(data);
-  }
-  const kind = typeof message?.kind === "string" ? message.kind : "stats";
-  const box = shown.get(kind) ?? document.createElement("pre");
-  if (!shown.has(kind)) place.append(box);
-  shown.set(kind, box);
-  box.textContent = JSON.stringify(message?.payload ?? message, null, 2);
-};
+/** ms until a lost socket is tried again; ours. */
+const PATIENCE = 3000;
+/** Bitrates of the last minute, by what they are of. */
+const history = new History(60);
 
-/** @param {string} state @param {string} text */
-function show(state, text) {
-  document.body.dataset.state = state;
-  words.textContent = text;
+connect();
+
+function connect() {
+  const url = new URL("../ws?type=stats", location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.searchParams.set("href", location.href);
+  const socket = new WebSocket(url);
+  socket.onopen = () => show("running", "connected");
+  socket.onclose = () => {
+    show("error", "not connected, trying again");
+    setTimeout(connect, PATIENCE);
+  };
+  socket.onmessage = ({ data }) => {
+    const { kind, payload } = JSON.parse(String(data));
+    if (kind === "stats") draw(payload);
+  };
+}
+
+/** @param {{ server: any, interactions: any[] }} payload */
+function draw({ server, interactions }) {
+  const users = interactions.reduce((sum, { users }) => sum + users.length, 0);
+  const cpu = interactions.reduce((sum, { cost }) => sum + (cost?.cpu ?? 0), server.cost?.cpu ?? 0);
+  const memory = interactions.reduce((sum, { cost }) => sum + (cost?.memory ?? 0), server.cost?.memory ?? 0);
+  const figures = /** @type {[string, string][]} */ ([
+    ["Interactions", String(interactions.length)],
+    ["Participants", String(users)],
+    ["CPU", `${share(cpu)} of ${server.cores} core${server.cores === 1 ? "" : "s"}`],
+    ["Machine's load", server.load?.toFixed(1) ?? "–"],
+    ["Memory", bytes(memory)],
+  ]);
+  find("#server").replaceChildren(...figures.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  find("#interactions").replaceChildren(...interactions.map(interaction));
+  find("#nothing").hidden = interactions.length > 0;
+  history.forget();
+}
+
+/** @param {any} run */
+function interaction({ origin, namespace, interaction, id, phase, users, stats, cost }) {
+  const running = typeof stats.running === "number" ? clock(stats.running) : phase;
+  const people = stats.participants ?? users.map((/** @type {string} */ user) => ({ user, tracks: [], receives: [] }));
+  return element(
+    "article",
+    { class: "card interaction", "data-interaction": interaction },
+    element("header", {}, element("h2", {}, `${namespace} / ${interaction}`), element("span", { class: `pill ${typeof stats.running === "number" ? "on" : ""}` }, running)),
+    element("p", { class: "hint first" }, `${origin} · run ${id} · CPU ${share(cost?.cpu)} · ${bytes(cost?.memory)} · ${cost?.threads ?? "–"} threads`),
+    element("div", { class: "people" }, ...people.map((/** @type {any} */ person) => participant(id, person))),
+  );
+}
+
+/**
+ * @param {string} run
+ * @param {any} person
+ */
+function participant(run, { user, connections, roundTrip, recordingMode, videoFormat, audioFx, videoFx, reached, tracks, receives, recorded }) {
+  const facts = [
+    [recordingMode, videoFormat].filter(Boolean).join(", "),
+    roundTrip === null || roundTrip === undefined ? null : `${Math.round(roundTrip)} ms`,
+    connections > 1 ? `connection ${connections}` : null,
+    recorded ? `${bytes(recorded.bytes)} recorded${recorded.dropped ? `, ${recorded.dropped} lost` : ""}` : "not recorded",
+  ];
+  const effects = [audioFx, videoFx].filter(Boolean).map((text) => element("code", {}, text));
+  const moved = Object.entries(reached ?? {}).map(([target, value]) => element("span", { class: "pill" }, `${target} = ${Number.isNaN(Number(value)) ? value : Number(Number(value).toFixed(3))}`));
+  return element(
+    "section",
+    { class: "person", "data-user": user },
+    element("h3", {}, user),
+    element("p", { class: "hint first" }, facts.filter(Boolean).join(" · ")),
+    effects.length + moved.length > 0 ? element("p", { class: "effects" }, ...effects, ...moved) : null,
+    tracks.length + receives.length > 0
+      ? element(
+          "div",
+          { class: "scroll" },
+          element(
+            "table",
+            {},
+            element("thead", {}, element("tr", {}, ...["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col" }, title)))),
+            element("tbody", {}, ...tracks.flatMap((/** @type {any} */ track) => sent(`${run} ${user}`, track)), ...receives.map((/** @type {any} */ route) => received(`${run} ${user}`, route))),
+          ),
+        )
+      : null,
+  );
+}
+
+/**
+ * @param {string} key
+ * @param {any} track
+ */
+function sent(key, track) {
+  const { kind, lost, jitter, target, framesRepeated, framerate } = track;
+  const frames = framerate === null || framerate === undefined ? "" : `, ${Math.round(framerate)}/s`;
+  const repeated = framesRepeated ? `, ${framesRepeated} repeated` : "";
+  return [
+    row(`${kind} in`, `${key} ${kind} in`, track.in, lost ?? "–", jitter === null || jitter === undefined ? "" : `jitter ${Math.round(jitter)} ms${frames}${repeated}`),
+    row(`${kind} out`, `${key} ${kind} out`, track.out, "", target ? `target ${bits(target)}` : "as it came in"),
+  ];
+}
+
+/**
+ * @param {string} key
+ * @param {any} route
+ */
+function received(key, { from, kind, bitrate, dropped, lost }) {
+  const share = lost === null || lost === undefined ? "–" : `${(lost * 100).toFixed(1)} %`;
+  return row(`gets ${from}'s ${kind}`, `${key} ${from} ${kind}`, bitrate, share, dropped ? `${dropped} dropped here` : "");
+}
+
+/**
+ * @param {string} title
+ * @param {string} key
+ * @param {number | null} rate
+ * @param {string | number} lost
+ * @param {string} more
+ */
+function row(title, key, rate, lost, more) {
+  const points = history.add(key, rate ?? 0);
+  return element(
+    "tr",
+    {},
+    element("th", { scope: "row" }, title),
+    element("td", { class: "number" }, bits(rate)),
+    element("td", {}, spark(points)),
+    element("td", { class: "number" }, lost),
+    element("td", { class: "soft" }, more),
+  );
+}
+
+/**
+ * A line of the last minute.
+ * @param {number[]} values
+ */
+function spark(values) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 60 16");
+  svg.setAttribute("class", "spark");
+  svg.setAttribute("aria-hidden", "true");
+  const line = document.createElementNS(svg.namespaceURI, "polyline");
+  const top = Math.max(...values, 1);
+  line.setAttribute("points", values.map((value, index) => `${60 - values.length + index},${(15 - (14 * value) / top).toFixed(1)}`).join(" "));
+  svg.append(line);
+  return svg;
 }

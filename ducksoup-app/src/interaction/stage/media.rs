@@ -67,6 +67,9 @@ impl Stage {
                 return self.connection_state(connection, &user, state);
             }
             PeerInput::TrackReceived { kind, ssrc } => {
+                if let Some(ssrc) = ssrc {
+                    self.stats.track(connection, kind, ssrc);
+                }
                 let fields = json!({"type": kind.name(), "ssrc": ssrc});
                 self.journal.info("track", "in_track_received", Some(&user), fields);
             }
@@ -83,6 +86,9 @@ impl Stage {
                 }
             }
             PeerInput::RoutePromised => peer.route_promised(),
+            PeerInput::Statistics(statistics) => {
+                self.stats.heard(connection, &fields(&statistics));
+            }
             PeerInput::Down => {}
         }
         ControlFlow::Continue(())
@@ -164,6 +170,11 @@ impl Stage {
             "bitratecontroller-target" | "bitratecontroller-measured" => {}
             other => {
                 if let Some(event) = effect_event(other, &fields, user) {
+                    if let ("fx_applied", Some(user), Some(target), Some(value)) =
+                        (event.kind, user, &event.target, &event.value)
+                    {
+                        self.stats.reached(user, target.clone(), value.clone());
+                    }
                     self.journal.event(event);
                 }
                 if let Some(t0) = self.t0
@@ -218,7 +229,7 @@ fn effect_event(
 }
 
 /// A structure's fields as JSON.
-fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
+pub(super) fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
     structure.iter().map(|(name, value)| (name.to_string(), json_of(value))).collect()
 }
 
