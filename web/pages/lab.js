@@ -40,9 +40,14 @@ export async function openLab({ defaults, fixed = {}, without, mounts, others = 
   const move = (effect, property, value) => turn(meeting.player, effect, property, value, /** @type {HTMLInputElement} */ (find("#ramp")).valueAsNumber || 0, target?.value || undefined);
   offerEffects(form, gallery, () => {
     const texts = ["audioFx", "videoFx"].map((name) => /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name))?.value ?? "");
-    const all = texts.flatMap((text) => knobs(gallery, text));
-    const shown = all.map(({ effect, title, knob }) => showKnob(knob, `${title}: ${knob.label}`, (value) => move(effect, knob.property, value)));
-    find("#knobs").replaceChildren(...(shown.length > 0 ? shown : [element("p", { class: "hint" }, "Choose an effect to see its knobs.")]));
+    /** @type {Map<string, HTMLElement>} */
+    const groups = new Map();
+    for (const { effect, title, knob } of texts.flatMap((text) => knobs(gallery, text))) {
+      const group = groups.get(effect) ?? element("div", { class: "moved", role: "group", "aria-label": title }, element("h3", {}, title));
+      group.append(showKnob(knob, knob.label, (value) => move(effect, knob.property, value)));
+      groups.set(effect, group);
+    }
+    find("#knobs").replaceChildren(...(groups.size > 0 ? groups.values() : [element("p", { class: "hint" }, "Choose an effect to see its knobs.")]));
   });
 
   const control = /** @type {HTMLFormElement} */ (find("#control"));

@@ -38,7 +38,7 @@ export function controlPanel(others) {
 
 /** How long a number takes to its new value. */
 export function rampField() {
-  return element("label", {}, "Ramp, in ms", element("input", { id: "ramp", type: "number", min: 0, max: 5000, step: 50, value: 300 }));
+  return element("label", {}, "Ramp, in ms", element("input", { id: "ramp", type: "number", min: 0, max: 5000, step: 10, value: 300 }));
 }
 
 /** What the player tells the page. */

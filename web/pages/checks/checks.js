@@ -11,7 +11,7 @@ import { element, find, show } from "../dom.js";
 import { ADVICE, brightness, fill, judgeCamera, judgeMicrophone, loudness, speech, together } from "./measure.js";
 
 /** ms of each part of the check; ours: long enough to read the sentence. */
-const PARTS = { silence: 3000, speech: 5000 };
+const PARTS = { camera: 1500, silence: 3000, speech: 5000 };
 /** ms between two looks at sound and picture. */
 const LOOK = 50;
 /** The server's root, prefix or not: this script lies three folders below it. */
@@ -139,24 +139,39 @@ async function look(video) {
   await video.play();
   const canvas = element("canvas", { width: 64, height: 48 });
   const context = canvas.getContext("2d", { willReadFrequently: true });
+  const counter = count(video);
   const begin = performance.now();
-  let frames = 0;
-  let last = -1;
-  let light = 0;
-  let looks = 0;
-  while (performance.now() - begin < 1500) {
-    await pause(15);
-    if (video.currentTime !== last) {
-      frames += 1;
-      last = video.currentTime;
-    }
+  let [light, looks] = [0, 0];
+  while (performance.now() - begin < PARTS.camera) {
+    await pause(LOOK);
     if (!context || !video.videoWidth) continue;
     context.drawImage(video, 0, 0, canvas.width, canvas.height);
     light += brightness(context.getImageData(0, 0, canvas.width, canvas.height).data);
     looks += 1;
   }
-  const told = { brightness: looks ? light / looks : 0, framerate: Math.max(0, frames - 1) / ((performance.now() - begin) / 1000) };
+  const told = { brightness: looks ? light / looks : 0, framerate: counter() / ((performance.now() - begin) / 1000) };
   return { label: labelOf("video"), width: video.videoWidth, height: video.videoHeight, ...told, verdict: judgeCamera(told) };
+}
+
+/**
+ * Counts the pictures that are shown from now on; the returned function says how many, and ends it.
+ * @param {HTMLVideoElement} video
+ * @returns {() => number}
+ */
+function count(video) {
+  let [frames, ended] = [0, false];
+  // Firefox has it since 132 (2024); before, the camera's promise must do.
+  if (!("requestVideoFrameCallback" in video)) return () => ((stream?.getVideoTracks()[0]?.getSettings().frameRate ?? 0) * PARTS.camera) / 1000;
+  const next = () => {
+    if (ended) return;
+    frames += 1;
+    video.requestVideoFrameCallback(next);
+  };
+  video.requestVideoFrameCallback(next);
+  return () => {
+    ended = true;
+    return frames;
+  };
 }
 
 /**

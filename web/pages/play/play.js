@@ -23,12 +23,12 @@ const FIXED = { size: 1, recordingMode: "none", namespace: "play", duration: 600
 /** @type {Record<Kind, { prefix: string, chain: import("./chain.js").Link[] }>} */
 const racks = { audio: { prefix: "voice", chain: [] }, video: { prefix: "face", chain: [] } };
 
-const form = /** @type {HTMLFormElement} */ (find("#call"));
+const call = /** @type {HTMLFormElement} */ (find("#call"));
+call.append(actions("Start", "Stop"));
+const form = /** @type {HTMLFormElement} */ (find("#settings"));
 fillForm(form, ["picture", "more"], WITHOUT);
-// Folded: who wants to play need not choose a format.
-const settings = element("details", {}, element("summary", {}, "Settings"), ...form.children, rampField());
 const mute = element("input", { type: "checkbox" });
-form.append(actions("Start", "Stop"), element("label", { class: "check" }, mute, "do not play my own voice to me"), settings);
+form.prepend(element("label", { class: "check" }, mute, "do not play my own voice to me"), element("div", { class: "pair" }, rampField()));
 const ramp = /** @type {HTMLInputElement} */ (find("#ramp"));
 ramp.value = String(RAMP);
 prefill(form, new URLSearchParams(location.search));
@@ -42,10 +42,11 @@ for (const kind of /** @type {Kind[]} */ (["audio", "video"])) {
   find(`#${kind}`).append(element("ol", { class: "links" }), offer(kind));
   show(kind);
 }
-form.addEventListener("submit", (event) => {
+call.addEventListener("submit", (event) => {
   event.preventDefault();
   join();
 });
+form.addEventListener("submit", (event) => event.preventDefault());
 find("#stop").addEventListener("click", () => {
   clearTimeout(restart);
   meeting.leave();
