@@ -173,7 +173,7 @@ describe("the server's pages", () => {
       return flowing && text.includes("voice.pitch = 1.4") && /\d+ (kB|MB) recorded/.test(text);
     }, { limit: LIMIT, last: () => card.textContent() });
     const cost = (await live.page.textContent("#server")) ?? "";
-    assert.match(cost, /Interactions1Participants1CPU\d+ % of \d+ core/);
+    assert.match(cost, /Participants1CPU\d+ % of \d+ core/);
     assert.match((await live.page.textContent('[data-interaction="shown"]')) ?? "", /CPU \d+ %/);
     await mirror.page.click("#stop");
     await live.page.waitForFunction(() => !document.querySelector('[data-user="ann"]'), null, { timeout: LIMIT });

@@ -76,11 +76,13 @@ export function offerEffects(form, gallery, changed) {
     const examples = entries.map((entry) => ({ title: entry.title, fx: write(entry, effect) }));
     const select = element(
       "select",
-      { "aria-label": `Example for ${effect}` },
+      {},
       element("option", { value: "" }, "none"),
       ...examples.map(({ title, fx }) => element("option", { value: fx }, title)),
       element("option", { value: "custom" }, "as written"),
     );
+    // The label names the choice, which comes first in it.
+    field.setAttribute("aria-label", `Effect of the ${effect}, as text`);
     field.before(select);
     const follow = () => {
       const text = field.value.trim();

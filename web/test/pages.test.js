@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { ADVICE, brightness, fill, judgeCamera, judgeMicrophone, loudness, speech, together } from "../pages/checks/measure.js";
+import { ADVICE, brightness, fill, isNoisy, judgeCamera, judgeMicrophone, loudness, speech, together } from "../pages/checks/measure.js";
 import { signalingUrl } from "../pages/form.js";
 import { knobs, label, write } from "../pages/gallery.js";
 import { MAX_LINKS, add, fx, raise, remove, set } from "../pages/play/chain.js";
@@ -92,6 +92,7 @@ test("a microphone is judged by speech, silence and clipping", () => {
   ])) {
     assert.equal(judgeMicrophone(spoken, silent), verdict, JSON.stringify([spoken, silent]));
     assert.ok(ADVICE[verdict]);
+    assert.equal(isNoisy(spoken, silent), silent !== quiet && spoken.level - silent.level < 12);
   }
 });
 

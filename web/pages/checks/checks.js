@@ -8,7 +8,7 @@
 
 import { capture, release } from "../../lib/media.js";
 import { element, find, show } from "../dom.js";
-import { ADVICE, brightness, fill, judgeCamera, judgeMicrophone, loudness, speech, together } from "./measure.js";
+import { ADVICE, brightness, fill, isNoisy, judgeCamera, judgeMicrophone, loudness, speech, together } from "./measure.js";
 
 /** ms of each part of the check; ours: long enough to read the sentence. */
 const PARTS = { camera: 1500, silence: 3000, speech: 5000 };
@@ -108,9 +108,11 @@ async function sound(done, camera) {
   list([...done, { title: "Silence", state: "good", fact: `${Math.round(quiet.level)} dB` }, { title: "Your voice", state: "now" }]);
   const spoken = speech(await hear(PARTS.speech));
   const verdict = judgeMicrophone(spoken, quiet);
+  const noisy = isNoisy(spoken, quiet);
+  const heard = verdict === "good" || verdict === "noisy";
   done.push(
-    { title: "Silence", state: verdict === "noisy" ? "poor" : "good", words: verdict === "noisy" ? ADVICE.noisy : undefined, fact: `${Math.round(quiet.level)} dB` },
-    { title: "Your voice", state: verdict === "good" || verdict === "noisy" ? "good" : "poor", words: verdict === "noisy" ? undefined : ADVICE[verdict], fact: `${Math.round(spoken.level)} dB` },
+    { title: "Silence", state: noisy ? "poor" : "good", words: noisy ? ADVICE.noisy : undefined, fact: `${Math.round(quiet.level)} dB` },
+    { title: "Your voice", state: heard ? "good" : "poor", words: ADVICE[heard ? "good" : verdict], fact: `${Math.round(spoken.level)} dB` },
   );
   list(done);
   const good = done.every(({ state }) => state === "good");

@@ -70,6 +70,16 @@ export function speech(pieces) {
 }
 
 /**
+ * Whether what sounds in silence would cover the voice.
+ * @param {Loudness} spoken
+ * @param {Loudness} silent
+ */
+export function isNoisy(spoken, silent) {
+  return silent.level > LIMITS.noise && spoken.level - silent.level < LIMITS.distance;
+}
+
+/**
+ * The gravest fault comes first.
  * @param {Loudness} spoken
  * @param {Loudness} silent
  * @returns {MicrophoneVerdict}
@@ -77,7 +87,7 @@ export function speech(pieces) {
 export function judgeMicrophone(spoken, silent) {
   if (spoken.level < LIMITS.silent) return "silent";
   if (spoken.clipped > MAX_CLIPPED || spoken.level > LIMITS.loud) return "loud";
-  if (silent.level > LIMITS.noise && spoken.level - silent.level < LIMITS.distance) return "noisy";
+  if (isNoisy(spoken, silent)) return "noisy";
   if (spoken.level < LIMITS.quiet) return "quiet";
   return "good";
 }

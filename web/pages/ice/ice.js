@@ -106,7 +106,7 @@ class Trial {
         },
         gone: () => this.#fail(new Error("the server did not accept the connection, or closed it")),
       });
-      this.#signalling.send("join", { interactionName: freshName("ice"), userId: "ice", namespace: "ice", size: 1, audioOnly: true, recordingMode: "none", duration: 30 });
+      this.#signalling.send("join", { interactionName: freshName("ice"), userId: "ice", namespace: "ice", size: 1, audioOnly: true, recordingMode: "none", duration: 3 });
     });
   }
 

@@ -33,6 +33,14 @@ const ramp = /** @type {HTMLInputElement} */ (find("#ramp"));
 ramp.value = String(RAMP);
 prefill(form, new URLSearchParams(location.search));
 
+/** One interaction for the whole visit, reloads included: another chain of effects is a reconnection to it. */
+const who = {
+  interactionName: sessionStorage.getItem("interaction") ?? freshName("play"),
+  userId: sessionStorage.getItem("user") ?? freshName("user"),
+};
+sessionStorage.setItem("interaction", who.interactionName);
+sessionStorage.setItem("user", who.userId);
+
 const meeting = new Meeting();
 const gallery = await loadGallery();
 /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -58,8 +66,6 @@ find("#copy").addEventListener("click", copy);
 if (checked(form, "auto")) join();
 
 function join() {
-  // A name of its own for each call: the one before may still be ending on the server.
-  const who = { interactionName: freshName("play"), userId: freshName("user") };
   const effects = Object.fromEntries(Object.entries(texts()).filter(([, text]) => text !== ""));
   meeting.join(() => ({ ...peerOptions(form), ...FIXED, ...who, ...effects }), true);
 }

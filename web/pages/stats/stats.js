@@ -33,14 +33,15 @@ function draw({ server, interactions }) {
   const users = interactions.reduce((sum, { users }) => sum + users.length, 0);
   const cpu = interactions.reduce((sum, { cost }) => sum + (cost?.cpu ?? 0), server.cost?.cpu ?? 0);
   const memory = interactions.reduce((sum, { cost }) => sum + (cost?.memory ?? 0), server.cost?.memory ?? 0);
-  const figures = /** @type {[string, string][]} */ ([
+  const cores = ` of ${server.cores} core${server.cores === 1 ? "" : "s"}`;
+  const figures = /** @type {[string, string, string?][]} */ ([
     ["Interactions", String(interactions.length)],
     ["Participants", String(users)],
-    ["CPU", `${share(cpu)} of ${server.cores} core${server.cores === 1 ? "" : "s"}`],
-    ["Machine's load", server.load?.toFixed(1) ?? "–"],
+    ["CPU", share(cpu), cores],
+    ["Machine's load", server.load?.toFixed(1) ?? "–", cores],
     ["Memory", bytes(memory)],
   ]);
-  find("#server").replaceChildren(...figures.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+  find("#server").replaceChildren(...figures.map(([name, value, more]) => element("div", {}, element("dt", {}, name), element("dd", {}, value, more ? element("small", {}, more) : null))));
   find("#interactions").replaceChildren(...interactions.map(interaction));
   find("#nothing").hidden = interactions.length > 0;
   history.forget();
@@ -55,7 +56,7 @@ function interaction({ origin, namespace, interaction, id, phase, users, stats, 
     { class: "card interaction", "data-interaction": interaction },
     element("header", {}, element("h2", {}, `${namespace} / ${interaction}`), element("span", { class: `pill ${typeof stats.running === "number" ? "on" : ""}` }, running)),
     element("p", { class: "hint first" }, `${origin} · run ${id} · CPU ${share(cost?.cpu)} · ${bytes(cost?.memory)} · ${cost?.threads ?? "–"} threads`),
-    element("div", { class: "people" }, ...people.map((/** @type {any} */ person) => participant(id, person))),
+    people.length > 0 ? element("div", { class: "people" }, ...people.map((/** @type {any} */ person) => participant(id, person))) : element("p", { class: "soft" }, "Nobody is connected now."),
   );
 }
 
@@ -85,7 +86,7 @@ function participant(run, { user, connections, roundTrip, recordingMode, videoFo
           element(
             "table",
             {},
-            element("thead", {}, element("tr", {}, ...["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col" }, title)))),
+            element("thead", {}, element("tr", {}, ...["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col", class: title === "bit/s" || title === "lost" ? "number" : null }, title)))),
             element("tbody", {}, ...tracks.flatMap((/** @type {any} */ track) => sent(`${run} ${user}`, track)), ...receives.map((/** @type {any} */ route) => received(`${run} ${user}`, route))),
           ),
         )
@@ -144,6 +145,7 @@ function spark(values) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 60 16");
   svg.setAttribute("class", "spark");
+  svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
   const line = document.createElementNS(svg.namespaceURI, "polyline");
   const top = Math.max(...values, 1);
