@@ -92,7 +92,7 @@ test("a microphone is judged by speech, silence and clipping", () => {
   ])) {
     assert.equal(judgeMicrophone(spoken, silent), verdict, JSON.stringify([spoken, silent]));
     assert.ok(ADVICE[verdict]);
-    assert.equal(isNoisy(spoken, silent), silent !== quiet && spoken.level - silent.level < 12);
+    assert.equal(isNoisy(spoken, silent), silent.level > -45 && spoken.level - silent.level < 12);
   }
 });
 

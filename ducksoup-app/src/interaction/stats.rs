@@ -338,12 +338,12 @@ mod tests {
 
     const ANN: Connection = Connection(1);
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().expect("an object").clone()
     }
 
     fn options(user: &str) -> JoinOptions {
-        let join = object(json!({"interactionName": "i", "userId": user, "audioFx": "volume"}));
+        let join = object(&json!({"interactionName": "i", "userId": user, "audioFx": "volume"}));
         JoinOptions::from_json(&join).expect("valid")
     }
 
@@ -359,7 +359,7 @@ mod tests {
                 kind: Kind::Video,
                 ssrc: 20,
             }],
-            recorded: object(json!({
+            recorded: object(&json!({
                 "dry_audio": {"bytes": 1000, "dropped": 1}, "wet_audio": {"bytes": 500, "dropped": 0},
             })),
         }
@@ -367,7 +367,7 @@ mod tests {
 
     /// What the mixer counts when that many bytes have passed each way.
     fn mixed(bytes: u64) -> Map<String, Value> {
-        object(json!({
+        object(&json!({
             "sources": [
                 {"participant": "ann", "kind": "audio", "bytes": 0, "keyframe-requests": 9},
                 {"participant": "ann", "kind": "audio", "bytes": bytes, "keyframe-requests": 0},
@@ -382,7 +382,7 @@ mod tests {
 
     /// As webrtcbin 1.22 tells it: every stream of the bundle is called a video.
     fn said(bytes: u64) -> Map<String, Value> {
-        object(json!({
+        object(&json!({
             "transport-stats": {"type": "transport"},
             "rtp-inbound-stream-stats_10": {
                 "type": "inbound-rtp", "ssrc": 10, "kind": "video", "bytes-received": bytes,
