@@ -6,14 +6,18 @@
 
 mod args;
 mod files;
+mod gst;
+mod tls;
 
 pub use args::{Args, Cli, Command};
 pub(crate) use files::read as read_config_file;
+pub use tls::Tls;
 
 use crate::serve::limits::Limits;
 use ducksoup_signaller::frame::StageSettings;
 use ducksoup_signaller::protocol::IceServer;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +71,17 @@ pub struct LogConfig {
     pub caller: bool,
 }
 
+/// The embedded TURN server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnConfig {
+    /// What participants are told: a host name or an address.
+    pub address: String,
+    /// Where it listens, UDP and TCP.
+    pub port: u16,
+    /// The address that it relays from.
+    pub public_ip: IpAddr,
+}
+
 /// The checked settings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -84,6 +99,10 @@ pub struct Config {
     pub test_password: Secret,
     /// The global log.
     pub log: LogConfig,
+    /// The certificate, where https is served.
+    pub tls: Option<Tls>,
+    /// The embedded TURN server, where there is one.
+    pub turn: Option<TurnConfig>,
     /// Whether `/stats/` is there.
     pub generate_stats: bool,
     /// The working directory.
@@ -115,6 +134,24 @@ pub enum ConfigError {
         file: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// A file of the certificate is wrong.
+    #[error("{flag}: {file}: {reason}")]
+    Certificate {
+        /// `--cert` or `--key`.
+        flag: &'static str,
+        /// What was typed.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// One setting needs another.
+    #[error("{variable} needs {needs}")]
+    Needs {
+        /// What is set.
+        variable: &'static str,
+        /// What is not.
+        needs: &'static str,
     },
     /// The program's own path is unknown.
     #[error("the program's own path is unknown: {0}")]
@@ -152,6 +189,13 @@ impl Config {
             )?,
             caller: mode == Mode::Dev,
         };
+        let public_ip = public_ip(args.public_ip.as_deref())?;
+        let explicit =
+            flag("DUCKSOUP_EXPLICIT_HOST_CANDIDATE", &args.explicit_host_candidate, false)?;
+        if explicit && public_ip.is_none() {
+            let variable = "DUCKSOUP_EXPLICIT_HOST_CANDIDATE";
+            return Err(ConfigError::Needs { variable, needs: "DUCKSOUP_PUBLIC_IP" });
+        }
         let stage = StageSettings {
             data: working.join(set(args.data.as_deref()).unwrap_or("data")),
             abort_delay: number(
@@ -164,14 +208,25 @@ impl Config {
             jitter_buffer: number(
                 "DUCKSOUP_JITTER_BUFFER",
                 args.jitter_buffer.as_deref(),
-                files.gst.rtpjitterbuffer.latency,
+                files.gst.latency,
                 0..=10_000,
                 "a number of milliseconds from 0 to 10000",
             )?,
+            elements: files.gst.elements,
             twcc: flag("DUCKSOUP_GENERATE_TWCC", &args.generate_twcc, true)?,
             gcc: flag("DUCKSOUP_GCC", &args.gcc, true)?,
             ice_servers: ice_servers(args)?,
             media_ports: media_ports(args.media_ports.as_deref())?,
+            host_candidate: public_ip.filter(|_| explicit),
+            nvcodec: flag("DUCKSOUP_NVCODEC", &args.nvcodec, false)?,
+            nvcuda: flag("DUCKSOUP_NVCUDA", &args.nvcuda, false)?,
+            force_overlay: flag("DUCKSOUP_FORCE_OVERLAY", &args.force_overlay, false)?,
+            plots: flag("DUCKSOUP_GENERATE_PLOTS", &args.generate_plots, false)?,
+            intercept_gst_logs: flag(
+                "DUCKSOUP_INTERCEPT_GST_LOGS",
+                &args.intercept_gst_logs,
+                false,
+            )? | flag("DUCKSOUP_GST_TRACKING", &args.gst_tracking, false)?,
             effect_folders: set(args.effect_folders.as_deref())
                 .map_or_else(|| vec!["plugins"], |folders| list(folders).collect())
                 .into_iter()
@@ -202,6 +257,8 @@ impl Config {
                 set(args.test_password.as_deref()).unwrap_or(DEFAULT_PASSWORD).to_owned(),
             ),
             log,
+            tls: Tls::read(args, working)?,
+            turn: turn(args, public_ip)?,
             generate_stats: files.server.generate_stats,
             working: working.to_owned(),
             stage_program: vec![
@@ -321,6 +378,48 @@ fn ice_servers(args: &Args) -> Result<Vec<IceServer>, ConfigError> {
             }
         })
         .collect()
+}
+
+fn public_ip(value: Option<&str>) -> Result<Option<IpAddr>, ConfigError> {
+    let Some(text) = set(value) else {
+        return Ok(None);
+    };
+    match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(Some(address)),
+        _ => refuse("DUCKSOUP_PUBLIC_IP", text, "the address of one host"),
+    }
+}
+
+/// Both address and port make a TURN server; it relays from the public address.
+fn turn(args: &Args, public_ip: Option<IpAddr>) -> Result<Option<TurnConfig>, ConfigError> {
+    let (address, port) = match (set(args.turn_address.as_deref()), set(args.turn_port.as_deref()))
+    {
+        (None, None) => return Ok(None),
+        (Some(address), Some(port)) => (address, port),
+        (Some(_), None) => {
+            return Err(ConfigError::Needs {
+                variable: "DUCKSOUP_TURN_ADDRESS",
+                needs: "DUCKSOUP_TURN_PORT",
+            });
+        }
+        (None, Some(_)) => {
+            return Err(ConfigError::Needs {
+                variable: "DUCKSOUP_TURN_PORT",
+                needs: "DUCKSOUP_TURN_ADDRESS",
+            });
+        }
+    };
+    if !address.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
+        return refuse("DUCKSOUP_TURN_ADDRESS", address, "a host name or an IPv4 address");
+    }
+    Ok(Some(TurnConfig {
+        address: address.to_owned(),
+        port: number("DUCKSOUP_TURN_PORT", Some(port), 0, 1..=u16::MAX, "a port (1 to 65535)")?,
+        public_ip: public_ip.ok_or(ConfigError::Needs {
+            variable: "DUCKSOUP_TURN_ADDRESS",
+            needs: "DUCKSOUP_PUBLIC_IP",
+        })?,
+    }))
 }
 
 fn media_ports(value: Option<&str>) -> Result<Option<(u16, u16)>, ConfigError> {

@@ -10,6 +10,8 @@
 use crate::protocol::{ClientMessage, IceServer, Identifier, JoinOptions, ServerMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// One WebSocket, as the door counts them.
@@ -88,6 +90,8 @@ pub struct StageSettings {
     pub abort_delay: u32,
     /// Ceiling of what a missing packet is waited for, in ms.
     pub jitter_buffer: u32,
+    /// Properties of elements, by the section of `config/gst.yml` (`x264`, `rtpjitterbuffer`…).
+    pub elements: BTreeMap<String, Properties>,
     /// Whether transport-wide feedback is sent to browsers.
     pub twcc: bool,
     /// Whether what receivers can take is estimated by Google congestion control.
@@ -96,12 +100,24 @@ pub struct StageSettings {
     pub ice_servers: Vec<IceServer>,
     /// UDP ports for media, `(min, max)`; any when absent.
     pub media_ports: Option<(u16, u16)>,
+    /// The server's public address, where it is to be offered as a host candidate.
+    pub host_candidate: Option<IpAddr>,
+    /// Whether H.264 may be encoded and decoded on an NVIDIA GPU.
+    pub nvcodec: bool,
+    /// Whether pictures may be scaled and converted on an NVIDIA GPU.
+    pub nvcuda: bool,
+    /// Whether every picture shows the time, asked for or not.
+    pub force_overlay: bool,
     /// Folders in which effects may name files.
     pub effect_folders: Vec<PathBuf>,
     /// Element names that the operator allows besides the policy's own, and (with a `-` before) forbids.
     pub effect_policy: Vec<String>,
     /// Whether files are written at all.
     pub recording: bool,
+    /// Whether plots are drawn at the end.
+    pub plots: bool,
+    /// Whether GStreamer's own log goes into the interaction's.
+    pub intercept_gst_logs: bool,
     /// 0 to 4: how much goes into the interaction's log.
     pub log_level: u8,
     /// Whether log entries are sent to the door too, for its standard output.
@@ -111,6 +127,9 @@ pub struct StageSettings {
     /// Targets for video, in bit/s.
     pub video_bitrate: BitrateRange,
 }
+
+/// Properties of an element, as they stand in a launch line: plain words by name.
+pub type Properties = BTreeMap<String, String>;
 
 /// An encoder's range, in bit/s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

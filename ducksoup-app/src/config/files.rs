@@ -4,6 +4,7 @@
 //! working directory wins.
 
 use super::ConfigError;
+use super::gst::{self, Gst};
 use ducksoup_signaller::frame::BitrateRange;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
@@ -41,21 +42,6 @@ pub(super) struct Sfu {
     pub(super) video: BitrateRange,
 }
 
-/// `gst.yml`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Gst {
-    pub(super) rtpjitterbuffer: JitterBuffer,
-}
-
-/// Properties of the jitter buffer.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct JitterBuffer {
-    /// In ms.
-    pub(super) latency: u32,
-}
-
 impl Files {
     /// Reads the files for a working directory.
     pub(super) fn read(working: &Path) -> Result<Self, ConfigError> {
@@ -68,7 +54,10 @@ impl Files {
                 });
             }
         }
-        Ok(Self { server: parse(working, "server.yml")?, sfu, gst: parse(working, "gst.yml")? })
+        let embedded = Embedded::get("gst.yml").map(|file| file.data).unwrap_or_default();
+        let gst = gst::check(parse_bytes("gst.yml", &embedded)?, parse(working, "gst.yml")?)
+            .map_err(|reason| ConfigError::File { file: "config/gst.yml", reason })?;
+        Ok(Self { server: parse(working, "server.yml")?, sfu, gst })
     }
 }
 
@@ -84,20 +73,27 @@ pub(crate) fn read(working: &Path, name: &str) -> Option<Result<Cow<'static, [u8
 }
 
 fn parse<T: DeserializeOwned>(working: &Path, name: &'static str) -> Result<T, ConfigError> {
-    let refuse = |reason: String| ConfigError::File {
-        file: match name {
-            "server.yml" => "config/server.yml",
-            "sfu.yml" => "config/sfu.yml",
-            _ => "config/gst.yml",
-        },
-        reason,
-    };
+    let refuse = |reason| ConfigError::File { file: path(name), reason };
     let bytes = read(working, name).ok_or_else(|| refuse("is missing".into()))?.map_err(refuse)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| refuse("is no UTF-8 text".into()))?;
+    parse_bytes(name, &bytes)
+}
+
+fn parse_bytes<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T, ConfigError> {
+    let refuse = |reason| ConfigError::File { file: path(name), reason };
+    let text = std::str::from_utf8(bytes).map_err(|_| refuse("is no UTF-8 text".into()))?;
     serde_saphyr::from_str(text).map_err(|error| {
         let sentence = error.to_string();
         refuse(sentence.lines().next().unwrap_or("is no YAML").to_owned())
     })
+}
+
+/// Where the operator finds a file, for sentences.
+fn path(name: &str) -> &'static str {
+    match name {
+        "server.yml" => "config/server.yml",
+        "sfu.yml" => "config/sfu.yml",
+        _ => "config/gst.yml",
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +105,7 @@ mod tests {
         let empty = tempfile::tempdir().expect("a folder");
         let files = Files::read(empty.path()).expect("valid");
         assert!(files.server.generate_stats);
-        assert_eq!(files.gst.rtpjitterbuffer.latency, 150);
+        assert_eq!(files.gst.latency, 150);
         assert_eq!(
             (files.sfu.audio, files.sfu.video),
             (

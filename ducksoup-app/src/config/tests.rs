@@ -90,6 +90,7 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, &["-"]),
         ("DUCKSOUP_ABORT_DELAY", |a| &mut a.abort_delay, &["0", "-3", "soon"]),
         ("DUCKSOUP_MEDIA_PORTS", |a| &mut a.media_ports, &["4000", "5-4", "0-9", "1-70000"]),
+        ("DUCKSOUP_PUBLIC_IP", |a| &mut a.public_ip, &["localhost", "0.0.0.0", "224.0.0.1"]),
         ("DUCKSOUP_EFFECT_POLICY", |a| &mut a.effect_policy, &["-", "--x", "a b", "a!b"]),
     ];
     for (variable, field, values) in cases {
@@ -146,4 +147,75 @@ fn the_command_line_serves_by_default_and_lists_every_variable() {
     for variable in ["DUCKSOUP_MODE", "DUCKSOUP_PORT", "DUCKSOUP_TEST_PASSWORD", "DUCKSOUP_DATA"] {
         assert!(help.contains(variable), "{help}");
     }
+}
+
+#[test]
+fn what_belongs_together_is_asked_for() {
+    let needs = |edit: fn(&mut Args)| config(edit).expect_err("incomplete").to_string();
+    assert_eq!(needs(|a| a.cert = Some("c.pem".into())), "--cert needs --key");
+    assert_eq!(needs(|a| a.key = Some("k.pem".into())), "--key needs --cert");
+    assert_eq!(
+        needs(|a| a.explicit_host_candidate = Some("true".into())),
+        "DUCKSOUP_EXPLICIT_HOST_CANDIDATE needs DUCKSOUP_PUBLIC_IP"
+    );
+    assert_eq!(
+        needs(|a| a.turn_port = Some("3478".into())),
+        "DUCKSOUP_TURN_PORT needs DUCKSOUP_TURN_ADDRESS"
+    );
+    assert_eq!(
+        needs(|a| {
+            a.turn_address = Some("turn.example.org".into());
+            a.turn_port = Some("3478".into());
+        }),
+        "DUCKSOUP_TURN_ADDRESS needs DUCKSOUP_PUBLIC_IP"
+    );
+}
+
+#[test]
+fn the_public_address_is_a_candidate_only_when_asked_for() {
+    let candidate = |explicit: &str| {
+        let config = config(|args| {
+            args.public_ip = Some("203.0.113.7".into());
+            args.explicit_host_candidate = Some(explicit.into());
+        });
+        config.expect("valid").stage_settings().host_candidate
+    };
+    assert_eq!(candidate("true"), "203.0.113.7".parse().ok());
+    assert_eq!(candidate("false"), None);
+}
+
+#[test]
+fn every_switch_reaches_the_stage() {
+    type Switch = fn(&mut Args) -> &mut Option<String>;
+    type Reads = fn(&StageSettings) -> bool;
+    let switches: &[(&str, Switch, Reads)] = &[
+        ("DUCKSOUP_GENERATE_TWCC", |a| &mut a.generate_twcc, |s| s.twcc),
+        ("DUCKSOUP_GCC", |a| &mut a.gcc, |s| s.gcc),
+        ("DUCKSOUP_NVCODEC", |a| &mut a.nvcodec, |s| s.nvcodec),
+        ("DUCKSOUP_NVCUDA", |a| &mut a.nvcuda, |s| s.nvcuda),
+        ("DUCKSOUP_FORCE_OVERLAY", |a| &mut a.force_overlay, |s| s.force_overlay),
+        ("DUCKSOUP_GENERATE_PLOTS", |a| &mut a.generate_plots, |s| s.plots),
+        ("DUCKSOUP_INTERCEPT_GST_LOGS", |a| &mut a.intercept_gst_logs, |s| s.intercept_gst_logs),
+        ("DUCKSOUP_GST_TRACKING", |a| &mut a.gst_tracking, |s| s.intercept_gst_logs),
+        ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, |s| !s.recording),
+        ("DUCKSOUP_LOG_STDOUT", |a| &mut a.log_stdout, |s| s.log_to_door),
+    ];
+    for (variable, switch, reads) in switches {
+        for (text, on) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            let config = config(|args| *switch(args) = Some(text.into())).expect("valid");
+            assert_eq!(reads(&config.stage_settings()), on, "{variable}={text}");
+        }
+    }
+}
+
+#[test]
+fn turn_is_what_was_typed() {
+    let config = config(|args| {
+        args.turn_address = Some("turn.example.org".into());
+        args.turn_port = Some("3478".into());
+        args.public_ip = Some("203.0.113.7".into());
+    });
+    let turn = config.expect("valid").turn.expect("a server");
+    assert_eq!((turn.address.as_str(), turn.port), ("turn.example.org", 3478));
+    assert_eq!(turn.public_ip.to_string(), "203.0.113.7");
 }

@@ -2,13 +2,20 @@
 
 //! The interaction's one pipeline: a mixer, and a bin for each connected peer.
 
+use super::counters::Counted;
+use super::gpu::probe::Gpu;
+use super::gstreamer_log;
 use super::input::{Input, Inputs, PeerInput};
-use super::peer::{Peer, PeerError, bin_name};
+use super::measures::{self, Figures};
+use super::peer::{Means, Peer, PeerError, Showing, bin_name};
+use super::pipelines::Pipelines;
+use super::wishes::{self, Shortcoming};
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Longest time a peer's elements may take to come to rest. Ours: it takes milliseconds; an effect
@@ -40,7 +47,11 @@ pub struct Graph {
     mixer: gst::Element,
     peers: BTreeMap<Connection, Peer>,
     leaving: BTreeMap<Connection, Leaving>,
+    /// When counters are read next.
+    count_at: Instant,
     settings: StageSettings,
+    pipelines: Pipelines,
+    gpu: Gpu,
     inputs: Inputs,
 }
 
@@ -58,6 +69,9 @@ impl Graph {
             .build()
             .map_err(|error| PeerError::Step("mixer", error))?;
         pipeline.add(&mixer).map_err(|error| PeerError::Step("mixer", error))?;
+        if settings.intercept_gst_logs {
+            gstreamer_log::intercept(&pipeline, &inputs);
+        }
         let bus = pipeline.bus().ok_or(PeerError::Pad("bus"))?;
         let to = inputs.clone();
         bus.set_sync_handler(move |_, message| {
@@ -74,6 +88,9 @@ impl Graph {
             mixer,
             peers: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            count_at: Instant::now() + measures::PERIOD,
+            pipelines: Pipelines::read(Path::new("")),
+            gpu: Gpu::new(&settings),
             settings,
             inputs,
         })
@@ -85,7 +102,7 @@ impl Graph {
         self.pipeline.current_running_time().unwrap_or_default()
     }
 
-    /// Builds a peer's media and asks for its tracks.
+    /// Builds a peer's media and asks for its tracks. Returns what it wished for in vain.
     ///
     /// # Errors
     /// When it cannot be built; nothing of it is left then.
@@ -95,9 +112,18 @@ impl Graph {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-    ) -> Result<(), PeerError> {
-        let mut peer =
-            Peer::build(connection, options, stream_id, count, &self.settings, &self.inputs)?;
+    ) -> Result<Vec<Shortcoming>, PeerError> {
+        let mode = self.pipelines.mode(options.recording_mode)?;
+        let wish = wishes::of_gpu(&options, mode);
+        let choice = self.gpu.choose(wish, &self.pipelines, &self.settings.elements);
+        let overlay = wishes::overlay(&options, mode, &self.settings, wishes::can_overlay());
+        let means = Means {
+            settings: &self.settings,
+            pipelines: &self.pipelines,
+            devices: choice.devices,
+            overlay: overlay == Ok(true),
+        };
+        let mut peer = Peer::build(connection, options, stream_id, count, means, &self.inputs)?;
         self.pipeline.add(&peer.bin).map_err(|error| PeerError::Step("peer", error))?;
         let opened = peer.attach(&self.mixer).and_then(|()| {
             peer.bin.sync_state_with_parent().map_err(|error| PeerError::Step("peer", error))
@@ -108,7 +134,8 @@ impl Graph {
         }
         peer.receive_tracks(self.settings.twcc);
         self.peers.insert(connection, peer);
-        Ok(())
+        let refusals = choice.refusals.into_iter().map(Shortcoming::Gpu);
+        Ok(refusals.chain(overlay.err()).collect())
     }
 
     /// A connected peer.
@@ -127,12 +154,6 @@ impl Graph {
         self.peers.values()
     }
 
-    /// What the mixer counts.
-    #[must_use]
-    pub fn mixed(&self) -> gst::Structure {
-        self.mixer.property("stats")
-    }
-
     /// The user of a peer, connected or on its way out.
     #[must_use]
     pub fn user_of(&self, connection: Connection) -> Option<&Identifier> {
@@ -147,12 +168,12 @@ impl Graph {
     ///
     /// # Errors
     /// When the mixer or the connection refuses.
-    pub fn show(&mut self, to: Connection, source: Connection) -> Result<(), PeerError> {
+    pub fn show(&mut self, to: Connection, source: Connection) -> Result<Showing, PeerError> {
         let Some(shown) = self.peers.get(&source).map(Peer::shown) else {
-            return Ok(());
+            return Ok(Showing::Already);
         };
         let Some(peer) = self.peers.get_mut(&to) else {
-            return Ok(());
+            return Ok(Showing::Already);
         };
         peer.show(&self.mixer, &shown, self.settings.twcc, &self.inputs)
     }
@@ -187,6 +208,12 @@ impl Graph {
             recorder.set_property("end", span.end);
             recorder.set_property("origin", span.start);
         }
+    }
+
+    /// Whether somebody is still on the way out.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
     }
 
     /// Takes a peer out: nothing of it reaches the others from now on; its files are completed,
@@ -251,18 +278,43 @@ impl Graph {
         }
     }
 
-    /// A peer's elements are at rest.
-    pub fn down(&mut self, connection: Connection) {
-        if let Some(Leaving::Resting { bin, .. }) = self.leaving.remove(&connection) {
-            // Fails only when the pipeline has let go of it already.
-            drop(self.pipeline.remove(&bin));
-        }
+    /// A peer's elements are at rest: whose they were.
+    pub fn down(&mut self, connection: Connection) -> Option<Identifier> {
+        let Some(Leaving::Resting { bin, user, .. }) = self.leaving.remove(&connection) else {
+            return None;
+        };
+        // Fails only when the pipeline has let go of it already.
+        drop(self.pipeline.remove(&bin));
+        Some(user)
     }
 
-    /// When somebody on the way out has taken too long.
+    /// When somebody on the way out has taken too long, or counters are to be read.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.leaving.values().map(Leaving::deadline).min()
+        let count_at = (!self.peers.is_empty()).then_some(self.count_at);
+        self.leaving.values().map(Leaving::deadline).chain(count_at).min()
+    }
+
+    /// Asks for everyone's counters, when it is time; whether it is.
+    pub fn count(&mut self, now: Instant) -> bool {
+        if now < self.count_at {
+            return false;
+        }
+        self.count_at = now + measures::PERIOD;
+        for peer in self.peers.values() {
+            peer.count(&self.mixer, &self.inputs);
+        }
+        true
+    }
+
+    /// The figures of a peer since the last time, when its counters, read `at`, have come.
+    pub fn measure(
+        &mut self,
+        connection: Connection,
+        counted: &Counted,
+        at: Duration,
+    ) -> Option<Figures> {
+        self.peers.get_mut(&connection)?.measure(counted, at)
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

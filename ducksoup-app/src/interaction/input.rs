@@ -4,6 +4,9 @@
 //! of these into its queue.
 
 use super::carrier::FromDoor;
+use super::counters::Counted;
+use super::gstreamer_log::Words;
+use super::rtcp::Compound;
 use super::sdp::Kind;
 use ducksoup_signaller::frame::Connection;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -15,6 +18,8 @@ pub enum Input {
     Door(FromDoor),
     /// A message of the pipeline that somebody may care about.
     Bus(gst::Message),
+    /// GStreamer's own log, where it is intercepted.
+    GStreamer(Words),
     /// Something about one peer's media.
     Peer(Connection, PeerInput),
 }
@@ -60,12 +65,29 @@ pub enum PeerInput {
     },
     /// The first media have passed the whole chain.
     TrackReady(Kind),
-    /// What the connection counts, as `webrtcbin` tells it.
-    Statistics(gst::Structure),
+    /// Its counters, which were asked for.
+    Counted(Box<Counted>),
+    /// A control packet of its connection.
+    Rtcp(Compound),
+    /// A keyframe is asked of the browser.
+    KeyframeAsked(AskedBy),
+    /// The negotiation has another state.
+    SignalingState(gst_webrtc::WebRTCSignalingState),
+    /// The way that media take: our end and the browser's.
+    PairSelected(String),
     /// What a route promises has reached the connection.
     RoutePromised,
     /// The peer's elements are at rest and may be forgotten.
     Down,
+}
+
+/// Who asks a browser for a keyframe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// The stage: the run begins.
+    Start,
+    /// The chain: a part of it cannot go on without one, or passes a receiver's wish on.
+    Chain,
 }
 
 /// Where inputs go.

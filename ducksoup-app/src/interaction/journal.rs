@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What a study finds beside its recordings: the interaction's log (JSON lines, appended), the run's
-//! manifest and its table of events. The messages are those of the README's log reference.
+//! manifest and its table of events. The log's messages are those of [`Message`]; clients and GStreamer
+//! bring words of their own.
 
 use super::carrier::ToDoor;
 use super::events::{self, Event};
+use super::gstreamer_log::Words;
 use super::naming::{Run, stamp};
+use crate::log::messages::{About, Level, Message};
 use ducksoup_signaller::frame::{Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use jiff::Timestamp;
@@ -16,35 +19,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// How much an entry matters; a log of level N holds the entries up to N (README, "Logs").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// 1
-    Error,
-    /// 2
-    Info,
-    /// 3
-    Debug,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
-    }
-
-    fn number(self) -> u8 {
-        match self {
-            Self::Error => 1,
-            Self::Info => 2,
-            Self::Debug => 3,
-        }
-    }
-}
 
 /// One finished file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -146,34 +120,32 @@ impl Journal {
         &self.run
     }
 
-    /// Appends an entry about something that went wrong.
-    pub fn error(
-        &mut self,
-        context: &str,
-        message: &str,
-        user: Option<&Identifier>,
-        fields: Value,
-    ) {
-        self.write(Level::Error, context, message, user, fields);
+    /// Appends an entry. `fields` is a JSON object with the properties of the message's table.
+    pub fn log(&mut self, message: Message, user: Option<&Identifier>, fields: Value) {
+        let About { name, context, level, properties, .. } = message.about();
+        if let Value::Object(fields) = &fields {
+            let unknown = |name: &&String| !properties.iter().any(|(known, _)| known == name);
+            debug_assert_eq!(fields.keys().find(unknown), None, "{name} has no such property");
+        }
+        self.write(level, context, name, user, fields);
     }
 
-    /// Appends an entry about the course of the interaction.
-    pub fn info(&mut self, context: &str, message: &str, user: Option<&Identifier>, fields: Value) {
-        self.write(Level::Info, context, message, user, fields);
+    /// Appends what a client says: `client_…` and `ext_…`, whose kind is free.
+    pub fn client(&mut self, user: &Identifier, kind: &str, text: Option<String>) {
+        let (context, property) = client_words(kind);
+        let mut fields = json!({"source": "client"});
+        if let Some(text) = text {
+            fields[property] = Value::String(text);
+        }
+        self.write(Level::Debug, context, kind, Some(user), fields);
     }
 
-    /// Appends an entry for those who look for details.
-    pub fn debug(
-        &mut self,
-        context: &str,
-        message: &str,
-        user: Option<&Identifier>,
-        fields: Value,
-    ) {
-        self.write(Level::Debug, context, message, user, fields);
+    /// Appends an entry of GStreamer's own log.
+    pub fn gstreamer(&mut self, words: &Words, user: Option<&Identifier>) {
+        let fields = json!({"category": words.category, "element": words.object});
+        self.write(words.level, "gstreamer", &words.text, user, fields);
     }
 
-    /// Appends an entry. `fields` is a JSON object.
     fn write(
         &mut self,
         level: Level,
@@ -185,6 +157,7 @@ impl Journal {
         if level.number() > self.level {
             return;
         }
+        let now = Instant::now();
         let mut entry = Map::new();
         entry.insert("level".into(), level.name().into());
         entry.insert("time".into(), stamp(Timestamp::now()).into());
@@ -195,9 +168,9 @@ impl Journal {
         if let Some(user) = user {
             entry.insert("user".into(), user.as_str().into());
         }
-        entry.insert("sinceCreation".into(), json!(milliseconds(self.created.elapsed())));
+        entry.insert("sinceCreation".into(), json!(milliseconds(now.duration_since(self.created))));
         if let Some(started) = self.started {
-            entry.insert("sinceStart".into(), json!(milliseconds(started.elapsed())));
+            entry.insert("sinceStart".into(), json!(milliseconds(now.duration_since(started))));
         }
         if let Value::Object(fields) = fields {
             entry.extend(fields);
@@ -282,7 +255,7 @@ impl Journal {
     fn events_lost(&mut self, error: &std::io::Error) {
         self.events = Events::Lost;
         let fields = json!({"error": error.to_string()});
-        self.error("interaction", "events_write_failed", None, fields);
+        self.log(Message::EventsWriteFailed, None, fields);
     }
 
     /// Notes a finished file.
@@ -320,7 +293,7 @@ impl Journal {
             });
         if let Err(error) = saved {
             let fields = json!({"error": error.to_string()});
-            self.error("interaction", "manifest_write_failed", None, fields);
+            self.log(Message::ManifestWriteFailed, None, fields);
         }
     }
 }
@@ -337,3 +310,23 @@ fn open_log(path: &Path) -> std::io::Result<File> {
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// The context of a client's words, and the property that holds their text (PROTOCOL, "Client →
+/// server").
+fn client_words(kind: &str) -> (&'static str, &'static str) {
+    if kind.starts_with("ext_") {
+        return ("ext", "payload");
+    }
+    if kind.starts_with("client_ice_connection_state_") {
+        return ("signaling", "payload");
+    }
+    let own = |about: &About| about.properties.first().is_some_and(|(name, _)| *name == "source");
+    match Message::named(kind).map(Message::about).filter(own) {
+        Some(about) => (about.context, about.properties.last().map_or("value", |(name, _)| name)),
+        None => ("track", "value"),
+    }
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

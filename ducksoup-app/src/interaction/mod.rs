@@ -9,12 +9,18 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
-//! | [`stats`] | counters become the figures of the stats page (pure) |
+//! | [`stats`] | what is told for the stats page (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
-//! | [`chain`], [`effects`] | recording modes and effects become bins |
+//! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
+//! | [`pipelines`] | the files under `pipelines/`, read once |
+//! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
+//! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`meter`], [`counters`] | what GStreamer counts of a participant |
+//! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
+//! | [`plots`] | a run as pictures |
 //! | [`carrier`], [`input`], [`stage`] | frames in, one thread that acts, frames out |
 //!
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
@@ -22,16 +28,25 @@
 
 pub mod carrier;
 pub mod chain;
+pub mod counters;
 pub mod effects;
 pub mod elements;
 pub mod events;
+pub mod gpu;
 pub mod graph;
+pub mod gstreamer_log;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
+pub mod measures;
+pub mod meter;
 pub mod naming;
 pub mod negotiation;
+pub mod overlay;
 pub mod peer;
+pub mod pipelines;
+pub mod plots;
+pub mod rtcp;
 pub mod sdp;
 pub mod stage;
 pub mod stats;
@@ -39,7 +54,9 @@ pub mod template;
 pub mod terms;
 pub mod timeline;
 pub mod tracks;
+pub mod traffic;
 pub mod webrtcbin;
+pub mod wishes;
 
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};

@@ -53,6 +53,14 @@ impl Run {
         self.folder().join(format!("i-{}-events.tsv", self.id))
     }
 
+    /// `<namespace>/<interaction>/plots/<prefix>-plots.pdf`, with the prefix of recordings: `start` is
+    /// the run's and `count` the latest of the user's connections, all of which are shown.
+    #[must_use]
+    pub fn plots(&self, start: Timestamp, user: &Identifier, count: u32) -> PathBuf {
+        let prefix = self.recording_prefix(start, user, count);
+        self.folder().join("plots").join(format!("{prefix}-plots.pdf"))
+    }
+
     /// The common beginning of a connection's file names; `start` is when its recording begins and
     /// `count` how often the user has connected.
     #[must_use]
@@ -85,6 +93,13 @@ mod tests {
         assert_eq!(
             run.recording_prefix(start, &identifier("p-1"), 2),
             "i-Ab12Cd34-a-20261121-101718.045-s-study-n-dyad_7-u-p-1-c-2"
+        );
+        assert_eq!(
+            run.plots(start, &identifier("p-1"), 2),
+            PathBuf::from(
+                "study/dyad_7/plots/\
+                 i-Ab12Cd34-a-20261121-101718.045-s-study-n-dyad_7-u-p-1-c-2-plots.pdf"
+            )
         );
         assert_eq!(run.log(), PathBuf::from("study/dyad_7/dyad_7.log"));
         assert_eq!(run.manifest(), PathBuf::from("study/dyad_7/i-Ab12Cd34.json"));

@@ -13,14 +13,18 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
-mod counters;
-
-use super::chain::{Chain, ChainError, Layout, Mode, Values};
+use super::chain::{Chain, ChainError};
+use super::counters::{self, Counted};
 use super::effects;
+use super::gpu::Devices;
 use super::input::{Input, Inputs, PeerInput};
+use super::measures::{Figures, Measures};
+use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
+use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
 use super::tracks;
+use super::traffic::Traffic;
 use super::webrtcbin;
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -29,8 +33,7 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
-
-pub use counters::TrackCounters;
+use std::time::Duration;
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,9 @@ pub enum PeerError {
     /// Its chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
+    /// The files that describe it.
+    #[error(transparent)]
+    Pipelines(#[from] PipelinesError),
     /// GStreamer refused a step.
     #[error("{0}: {1}")]
     Step(&'static str, glib::BoolError),
@@ -57,6 +63,28 @@ struct Route {
     section: u32,
     /// Whether the browser is to see it.
     visible: bool,
+}
+
+/// What peers are built with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// The server's settings.
+    pub settings: &'a StageSettings,
+    /// What chains are made of.
+    pub pipelines: &'a Pipelines,
+    /// Who encodes and scales the peer's pictures.
+    pub devices: Devices,
+    /// Whether the peer's picture shows the run's time.
+    pub overlay: bool,
+}
+
+/// What it takes to show a participant's tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Showing {
+    /// An offer: the browser does not have them.
+    Anew,
+    /// Nothing: the browser has had them all along.
+    Already,
 }
 
 /// See the module.
@@ -90,6 +118,12 @@ pub struct Peer {
     sections: u32,
     /// Sections that the latest offer kept from the browser.
     hidden: BTreeSet<u32>,
+    /// What the browser calls its tracks.
+    pub track_names: BTreeMap<Kind, String>,
+    /// What control packets tell.
+    pub traffic: Traffic,
+    meter: Meter,
+    measures: Measures,
 }
 
 impl Peer {
@@ -102,13 +136,15 @@ impl Peer {
         options: JoinOptions,
         stream_id: String,
         count: u32,
-        settings: &StageSettings,
+        means: Means<'_>,
         inputs: &Inputs,
     ) -> Result<Self, PeerError> {
-        let mode = Mode::load(options.recording_mode)?;
+        let Means { settings, pipelines, devices, overlay } = means;
+        let mode = pipelines.mode(options.recording_mode)?;
         let jitter_buffer = mode.jitter_buffer.unwrap_or(settings.jitter_buffer);
         let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
             .map_err(|error| PeerError::Step("webrtcbin", error))?;
+        let meter = Meter::new(&webrtcbin).map_err(|error| PeerError::Step("webrtcbin", error))?;
         let codecs = codecs(&options);
         let mut chains = Vec::new();
         for codec in &codecs {
@@ -116,8 +152,15 @@ impl Peer {
                 Kind::Audio => (settings.audio_bitrate, &options.audio_fx),
                 Kind::Video => (settings.video_bitrate, &options.video_fx),
             };
-            let values = Values { options: &options, bitrates, jitter_buffer };
-            let chain = Chain::build(&mode, *codec, values)?;
+            let values = Values {
+                options: &options,
+                bitrates,
+                jitter_buffer,
+                elements: &settings.elements,
+                devices,
+                overlay,
+            };
+            let chain = Chain::build(pipelines, mode, *codec, values)?;
             if let Some(slot) = chain.fx() {
                 effects::fill(&slot, fx.as_deref(), settings);
             }
@@ -131,7 +174,7 @@ impl Peer {
             watch_first_media(chain, connection, inputs)?;
         }
         let recorder = if settings.recording && mode.layout != Layout::None {
-            Some(recorder(&bin, &chains, &mode, &options)?)
+            Some(recorder(&bin, &chains, mode, Changed::by(&options, overlay))?)
         } else {
             None
         };
@@ -151,6 +194,10 @@ impl Peer {
             negotiation: Negotiation::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
+            track_names: BTreeMap::new(),
+            traffic: Traffic::default(),
+            meter,
+            measures: Measures::default(),
             chains,
             options,
         })
@@ -198,24 +245,23 @@ impl Peer {
         source: &Shown,
         twcc: bool,
         inputs: &Inputs,
-    ) -> Result<(), PeerError> {
+    ) -> Result<Showing, PeerError> {
+        let mut showing = Showing::Already;
         for codec in &source.codecs {
             let key = (source.user.clone(), *codec);
             match self.routes.get_mut(&key) {
                 // Never hidden: the same stream goes on, and the browser need not know.
-                Some(route) if route.visible => {}
-                Some(route) => {
-                    route.visible = true;
-                    self.stale = true;
-                }
+                Some(route) if route.visible => continue,
+                Some(route) => route.visible = true,
                 None => {
                     let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
                     self.routes.insert(key, route);
-                    self.stale = true;
                 }
             }
+            self.stale = true;
+            showing = Showing::Anew;
         }
-        Ok(())
+        Ok(showing)
     }
 
     /// Tells the browser that a participant's tracks are over, for now.
@@ -277,6 +323,7 @@ impl Peer {
         mixer_pad.set_property("caps", &caps);
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
+        self.traffic.goes(ssrc, source.user.as_str(), codec);
         Ok(Route { mixer_pad, section, visible: true })
     }
 
@@ -329,6 +376,7 @@ impl Peer {
             return Err(AnswerRefusal::Unasked);
         }
         sdp::judge(answer.sdp())?;
+        self.track_names = sdp::track_names(answer.sdp());
         let answer = gst_webrtc::WebRTCSessionDescription::new(
             answer.type_(),
             sdp::reveal(answer.sdp(), &self.hidden),
@@ -354,6 +402,36 @@ impl Peer {
         self.awaited.remove(&kind) && self.awaited.is_empty()
     }
 
+    /// Asks for the counters, which come as a [`PeerInput::Counted`].
+    pub fn count(&self, mixer: &gst::Element, inputs: &Inputs) {
+        let grid = self.chains.iter().find_map(Chain::grid);
+        self.meter.read(mixer, grid, self.connection, inputs);
+    }
+
+    /// The figures since the last time, from counters read `at`.
+    pub fn measure(&mut self, counted: &Counted, at: Duration) -> Option<Figures> {
+        let names = (self.options.user.as_str(), self.bin.name());
+        let names = (names.0, names.1.as_str());
+        self.measures.take(counters::sample(counted, &self.traffic.streams(), names, at))
+    }
+
+    /// Whether the tracks are decoded and encoded again.
+    #[must_use]
+    pub fn is_reencoded(&self) -> bool {
+        self.chains.iter().any(|chain| chain.fx().is_some())
+    }
+
+    /// The codec of a track.
+    #[must_use]
+    pub fn codec(&self, kind: Kind) -> Option<Codec> {
+        self.chains.iter().map(|chain| chain.codec).find(|codec| codec.kind() == kind)
+    }
+
+    /// Media come: asks for the way that they take.
+    pub fn find_pair(&self, inputs: &Inputs) {
+        webrtcbin::find_pair(&self.webrtcbin, self.connection, inputs);
+    }
+
     /// What others are shown of this peer.
     #[must_use]
     pub fn shown(&self) -> Shown {
@@ -367,9 +445,7 @@ impl Peer {
     /// Sets the zero of everything that counts frames or records.
     pub fn begin(&self, origin: gst::ClockTime) {
         for chain in &self.chains {
-            if let Some(grid) = chain.grid() {
-                grid.set_property("origin", origin);
-            }
+            chain.begin(origin);
         }
         self.ask_for_keyframes();
     }
@@ -383,7 +459,10 @@ impl Peer {
         let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
         let encoder = video.bin.by_name("encoder").and_then(|element| element.static_pad("src"));
         for pad in [browser, encoder].into_iter().flatten() {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+                .all_headers(true)
+                .other_field(tracks::ASKED_BY_START, true)
+                .build();
             pad.send_event(event);
         }
     }
@@ -492,7 +571,7 @@ fn recorder(
     bin: &gst::Bin,
     chains: &[Chain],
     mode: &Mode,
-    options: &JoinOptions,
+    changed: Changed,
 ) -> Result<gst::Element, PeerError> {
     let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
     let recorder = gst::ElementFactory::make("experimentrecorder")
@@ -505,7 +584,7 @@ fn recorder(
     for chain in chains {
         let kind = chain.codec.kind();
         let mut tees = vec!["dry"];
-        if mode.effects && is_wet(kind, mode.layout, options) {
+        if mode.effects && changed.is_wet(kind, mode.layout) {
             tees.push("wet");
         }
         for tee in tees {
@@ -519,13 +598,27 @@ fn recorder(
     Ok(recorder)
 }
 
-/// Wet files exist where there is an effect. A muxed one holds both tracks, as they were sent.
-fn is_wet(kind: Kind, layout: Layout, options: &JoinOptions) -> bool {
-    let (audio, video) = (options.audio_fx.is_some(), options.video_fx.is_some());
-    match (layout, kind) {
-        (Layout::Split, Kind::Audio) => audio,
-        (Layout::Split, Kind::Video) => video,
-        (Layout::Muxed, _) => audio || (video && !options.audio_only),
-        (Layout::None, _) => false,
+/// Which of a participant's tracks leave the server otherwise than they came.
+#[derive(Debug, Clone, Copy)]
+struct Changed {
+    audio: bool,
+    video: bool,
+}
+
+impl Changed {
+    /// By effects, or by the time shown in the picture.
+    fn by(options: &JoinOptions, overlay: bool) -> Self {
+        let video = options.video_fx.is_some() || overlay;
+        Self { audio: options.audio_fx.is_some(), video: video && !options.audio_only }
+    }
+
+    /// Wet files exist where something is changed. A muxed one holds both tracks, as they were sent.
+    fn is_wet(self, kind: Kind, layout: Layout) -> bool {
+        match (layout, kind) {
+            (Layout::Split, Kind::Audio) => self.audio,
+            (Layout::Split, Kind::Video) => self.video,
+            (Layout::Muxed, _) => self.audio || self.video,
+            (Layout::None, _) => false,
+        }
     }
 }

@@ -5,15 +5,19 @@
 mod clients;
 mod figures;
 mod media;
+mod plots;
 
 use super::carrier::{FromDoor, ToDoor};
 use super::events::Event;
 use super::graph::Graph;
-use super::input::{Input, Inputs};
+use super::input::{Input, Inputs, PeerInput};
 use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
-use super::peer::PeerError;
+use super::peer::{Peer, PeerError, Showing};
+use super::plots::Records;
 use super::stats::Stats;
+use super::wishes::Shortcoming;
+use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
@@ -59,6 +63,10 @@ pub struct Stage {
     stats: Stats,
     t0: Option<Zero>,
     finishing: Finishing,
+    /// What has been noted of wishes in vain.
+    confessed: Vec<Shortcoming>,
+    /// What the plots are drawn from.
+    records: Records,
 }
 
 impl Stage {
@@ -91,6 +99,8 @@ impl Stage {
             stats: Stats::default(),
             t0: None,
             finishing: Finishing::No,
+            confessed: Vec::new(),
+            records: Records::new(),
         })
     }
 
@@ -108,7 +118,24 @@ impl Stage {
             }
             self.graph.negotiate();
         }
+        self.rest(inputs);
+        self.draw_plots();
+        self.journal.log(Message::InteractionDeleted, None, json!({}));
         self.signaller.stop();
+    }
+
+    /// Waits a moment for the elements of those who left, so that the log tells of their end.
+    fn rest(&mut self, inputs: &Receiver<Input>) {
+        let until = Instant::now() + RESTING;
+        while self.graph.is_leaving()
+            && let Ok(input) = inputs.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            match input {
+                Input::Peer(connection, PeerInput::Down) => self.down(connection),
+                Input::GStreamer(words) => self.gstreamer(&words),
+                _ => {}
+            }
+        }
     }
 
     fn now(&self) -> Duration {
@@ -123,8 +150,7 @@ impl Stage {
             Finishing::No | Finishing::Asked => None,
         };
         let life = self.lifecycle.next_timeout().map(|at| self.opened + at);
-        let figures = Some(self.opened + self.stats.next_timeout());
-        [life, self.graph.next_timeout(), settled, figures]
+        [life, self.graph.next_timeout(), settled]
             .into_iter()
             .flatten()
             .min()
@@ -132,14 +158,16 @@ impl Stage {
     }
 
     fn do_what_is_due(&mut self) -> ControlFlow<()> {
-        self.tell_figures();
         let now = Instant::now();
         for connection in self.graph.stuck(now) {
             let user = self.graph.user_of(connection).cloned();
             let fields = json!({"error": "the effect chain does not stop"});
-            self.journal.error("pipeline", "gstreamer_pipeline_error", user.as_ref(), fields);
+            self.journal.log(Message::PipelineError, user.as_ref(), fields);
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
+        }
+        if self.graph.count(now) {
+            self.show_figures();
         }
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
@@ -166,6 +194,10 @@ impl Stage {
             }
             Input::Door(FromDoor::Gone) => self.advance(lifecycle::Input::Shutdown),
             Input::Bus(message) => self.bus(&message),
+            Input::GStreamer(words) => {
+                self.gstreamer(&words);
+                ControlFlow::Continue(())
+            }
             Input::Peer(connection, input) => self.peer_input(connection, input),
         }
     }
@@ -192,10 +224,10 @@ impl Stage {
         &mut self,
         connection: Connection,
         user: &Identifier,
-        message: &str,
+        message: Message,
         error: &str,
     ) -> ControlFlow<()> {
-        self.journal.error("peer", message, Some(user), json!({"error": error}));
+        self.journal.log(message, Some(user), json!({"error": error}));
         self.advance(lifecycle::Input::Failed { connection })
     }
 
@@ -224,7 +256,7 @@ impl Stage {
             Effect::Differs { connection, options } => {
                 let user = self.lifecycle.user_of(connection).cloned();
                 let fields = json!({"value": options});
-                self.journal.info("interaction", "peer_options_differ", user.as_ref(), fields);
+                self.journal.log(Message::PeerOptionsDiffer, user.as_ref(), fields);
             }
             Effect::OpenPeer { connection, options, stream_id, count } => {
                 return self.open_peer(connection, *options, stream_id, count);
@@ -234,16 +266,15 @@ impl Stage {
             Effect::Hide { to, user } => {
                 if let Some(peer) = self.graph.peer_mut(to) {
                     peer.hide(&user);
+                    let receiver = peer.options.user.clone();
+                    self.offer_is_due(&receiver, "tracks_hidden");
                 }
             }
             Effect::Start => self.start(),
             Effect::Record { connection } => self.record(connection),
             Effect::FinishFiles(outcome) => return self.finish_files(outcome),
             Effect::Over => self.door.send(StageFrame::Over),
-            Effect::Exit => {
-                self.journal.info("interaction", "interaction_deleted", None, json!({}));
-                return ControlFlow::Break(());
-            }
+            Effect::Exit => return ControlFlow::Break(()),
         }
         ControlFlow::Continue(())
     }
@@ -251,7 +282,7 @@ impl Stage {
     fn send(&mut self, connection: Connection, message: ServerMessage) {
         if matches!(message, ServerMessage::Ending) {
             let user = self.lifecycle.user_of(connection).cloned();
-            self.journal.info("peer", "interaction_ending_sent", user.as_ref(), json!({}));
+            self.journal.log(Message::InteractionEndingSent, user.as_ref(), json!({}));
         }
         self.door.send(StageFrame::Send { connection, message });
     }
@@ -266,31 +297,54 @@ impl Stage {
         let user = options.user.clone();
         if self.journal.is_new() {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
-            self.journal.info("interaction", "interaction_created", Some(&user), fields);
+            self.journal.log(Message::InteractionCreated, Some(&user), fields);
         }
         let payload = serde_json::to_value(&options).unwrap_or_default();
-        self.journal.info(
-            "interaction",
-            "peer_joined",
-            Some(&user),
-            json!({"payload": payload, "count": count}),
-        );
+        let fields = json!({"payload": payload, "count": count});
+        self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
+        self.plot_joined(&options, count);
         self.event(Some(&user), "joined", Some(&count.to_string()));
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
-            Ok(()) => {
-                self.journal.info("pipeline", "pipeline_created", Some(&user), json!({}));
+            Ok(shortcomings) => {
+                let fields = json!({"connection": connection});
+                self.journal.log(Message::PeerServerStarted, Some(&user), fields);
+                self.journal.log(Message::PipelineCreated, Some(&user), json!({}));
+                self.confess(&user, shortcomings);
+                self.first_targets(connection, &user);
+                self.offer_is_due(&user, "peer_joined");
                 ControlFlow::Continue(())
             }
-            Err(error) => self.fail(connection, &user, "peer_server_failed", &error.to_string()),
+            Err(error) => {
+                self.fail(connection, &user, Message::PeerServerFailed, &error.to_string())
+            }
+        }
+    }
+
+    /// Notes what a participant wished for in vain; once a run, for the reason is the machine's.
+    fn confess(&mut self, user: &Identifier, shortcomings: Vec<Shortcoming>) {
+        for shortcoming in shortcomings {
+            if !self.confessed.contains(&shortcoming) {
+                let fields = json!({"error": shortcoming.to_string()});
+                self.journal.log(shortcoming.message(), Some(user), fields);
+                self.confessed.push(shortcoming);
+            }
         }
     }
 
     fn close_peer(&mut self, connection: Connection, cause: CloseCause) {
         let user = self.graph.user_of(connection).cloned();
+        let shown = self.graph.peer(connection).map(Peer::shown);
         self.graph.close(connection);
         self.signaller.close(connection);
+        if let Some(shown) = shown {
+            self.journal.log(Message::PipelineStopped, user.as_ref(), json!({}));
+            for codec in shown.codecs {
+                let fields = json!({"track": shown.stream_id, "kind": codec.kind().name()});
+                self.journal.log(Message::OutTrackStopped, user.as_ref(), fields);
+            }
+        }
         let cause = match cause {
             CloseCause::Left(LeaveCause::Stopped) => "stopped",
             CloseCause::Left(LeaveCause::Closed) => "websocket_closed",
@@ -299,20 +353,31 @@ impl Stage {
             CloseCause::Over => "interaction_over",
         };
         self.event(user.as_ref(), "left", Some(cause));
-        self.journal.info("peer", "peer_server_ended", user.as_ref(), json!({"cause": cause}));
+        let fields = json!({"cause": cause, "connection": connection});
+        self.journal.log(Message::PeerServerEnded, user.as_ref(), fields);
+        // With the last one the counting ends.
+        self.show_figures();
     }
 
     fn show(&mut self, to: Connection, user: &Identifier) -> ControlFlow<()> {
         let Some(source) = self.lifecycle.connection_of(user) else {
             return ControlFlow::Continue(());
         };
-        let Err(error) = self.graph.show(to, source) else {
+        let Some(receiver) = self.lifecycle.user_of(to).cloned() else {
             return ControlFlow::Continue(());
         };
-        match self.lifecycle.user_of(to).cloned() {
-            Some(receiver) => self.fail(to, &receiver, "server_track_failed", &error.to_string()),
-            None => ControlFlow::Continue(()),
+        match self.graph.show(to, source) {
+            Ok(Showing::Anew) => self.offer_is_due(&receiver, "tracks_shown"),
+            Ok(Showing::Already) => {
+                let fields = json!({"source": user});
+                self.journal.log(Message::DuplicateTrackSkipped, Some(&receiver), fields);
+            }
+            Err(error) => {
+                let error = error.to_string();
+                return self.fail(to, &receiver, Message::ServerTrackFailed, &error);
+            }
         }
+        ControlFlow::Continue(())
     }
 
     /// Adds an event that happens now to the run's table.
@@ -333,7 +398,7 @@ impl Stage {
         self.graph.begin(zero.running_time);
         self.journal.started(zero.utc, zero.running_time.nseconds());
         self.event(None, "started", None);
-        self.journal.info("interaction", "interaction_started", None, json!({}));
+        self.journal.log(Message::InteractionStarted, None, json!({}));
     }
 
     /// Records a peer: from t0 with those who start together, from now on with one who came back.
@@ -356,16 +421,16 @@ impl Stage {
         let end = t0.running_time + gst::ClockTime::from_seconds(peer.options.duration.into());
         self.graph.record(connection, origin..end, &folder.to_string_lossy(), &prefix);
         let fields = json!({"recording_prefix": prefix});
-        self.journal.info("pipeline", "pipeline_started", Some(&user), fields);
+        self.journal.log(Message::PipelineStarted, Some(&user), fields);
     }
 
     fn finish_files(&mut self, outcome: Outcome) -> ControlFlow<()> {
         let (message, state) = match outcome {
-            Outcome::Ended => ("interaction_ended", "ended"),
-            Outcome::Aborted => ("interaction_aborted", "aborted"),
-            Outcome::Interrupted => ("interaction_interrupted", "interrupted"),
+            Outcome::Ended => (Message::InteractionEnded, "ended"),
+            Outcome::Aborted => (Message::InteractionAborted, "aborted"),
+            Outcome::Interrupted => (Message::InteractionInterrupted, "interrupted"),
         };
-        self.journal.info("interaction", message, None, json!({}));
+        self.journal.log(message, None, json!({}));
         self.journal.ended(state);
         self.event(None, state, None);
         // Files end where the run does, whatever comes late; see `Graph::record`.
@@ -383,6 +448,10 @@ impl Stage {
 /// What has passed the jitter buffer takes this long to the recorder, at most. Ours: decoding and
 /// encoding take milliseconds, but machines are busy.
 const SETTLING: Duration = Duration::from_millis(100);
+
+/// How long the end waits for elements to come to rest. Ours: it takes milliseconds; what is stuck
+/// goes with the process.
+const RESTING: Duration = Duration::from_secs(1);
 
 /// Those who start together are recorded within the same turn of the loop; ours, only a bound.
 const STARTING: gst::ClockTime = gst::ClockTime::from_mseconds(100);

@@ -3,7 +3,7 @@
 //! A browser's tracks on their way into their chains. All of this runs on streaming threads.
 
 use super::chain::Chain;
-use super::input::{Input, Inputs, PeerInput};
+use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::sdp::{Codec, Kind};
 use super::timeline::Timeline;
 use ducksoup_signaller::frame::Connection;
@@ -46,11 +46,30 @@ pub fn link_as_they_come(
             drop(old.unlink(sink));
         }
         keep_pace(pad, *codec, connection, &inputs);
+        watch_keyframe_requests(pad, connection, &inputs);
         if pad.link(sink).is_err() {
             return drop_everything(pad);
         }
         let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
         inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
+    });
+}
+
+/// The field of our own requests for a keyframe: who asks.
+pub const ASKED_BY_START: &str = "ducksoup-start";
+
+/// Tells of each request for a keyframe that goes to the browser.
+fn watch_keyframe_requests(pad: &gst::Pad, connection: Connection, inputs: &Inputs) {
+    let inputs = inputs.clone();
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
+        {
+            let start = event.structure().is_some_and(|event| event.has_field(ASKED_BY_START));
+            let by = if start { AskedBy::Start } else { AskedBy::Chain };
+            inputs.send(Input::Peer(connection, PeerInput::KeyframeAsked(by)));
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 

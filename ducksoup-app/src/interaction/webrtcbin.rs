@@ -3,20 +3,27 @@
 //! One peer's `webrtcbin`: set up so that it never waits, its callbacks turned into inputs.
 
 use super::input::{Input, Inputs, PeerInput};
-use ducksoup_signaller::frame::{Connection, StageSettings};
+use super::meter::{self, Tap};
+use crate::log::messages::Level;
+use ducksoup_signaller::frame::{Connection, Properties, StageSettings};
 use gst::glib;
 use gst::prelude::*;
+
+/// The section of `config/gst.yml` for the jitter buffers inside `webrtcbin`.
+const JITTER_BUFFER: &str = "rtpjitterbuffer";
 
 /// A `webrtcbin` called `webrtc` whose signals become inputs.
 ///
 /// # Errors
-/// When the element is missing.
+/// When the element is missing, or a jitter buffer does not take its settings.
 pub fn make(
     connection: Connection,
     jitter_buffer: u32,
     settings: &StageSettings,
     inputs: &Inputs,
 ) -> Result<gst::Element, glib::BoolError> {
+    let properties = settings.elements.get(JITTER_BUFFER).cloned().unwrap_or_default();
+    tune(&gst::ElementFactory::make(JITTER_BUFFER).build()?, &properties)?;
     let webrtcbin = gst::ElementFactory::make("webrtcbin")
         .name("webrtc")
         .property_from_str("bundle-policy", "max-bundle")
@@ -36,7 +43,16 @@ pub fn make(
         agent.set_property("max-rtp-port", u32::from(max));
     }
     if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
-        bin.connect_deep_element_added(|_, _, element| never_wait(element));
+        let tap = if settings.log_level >= Level::Trace.number() { Tap::All } else { Tap::Used };
+        let to = inputs.clone();
+        bin.connect_deep_element_added(move |_, _, element| {
+            never_wait(element);
+            if element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER) {
+                // Tried above, with another one of the same kind.
+                let _ = tune(element, &properties);
+            }
+            meter::tap(element, tap, connection, &to);
+        });
     }
     let to = inputs.clone();
     webrtcbin.connect_closure(
@@ -51,7 +67,33 @@ pub fn make(
         let state = webrtcbin.property("connection-state");
         to.send(Input::Peer(connection, PeerInput::ConnectionState(state)));
     });
+    let to = inputs.clone();
+    webrtcbin.connect_notify(Some("signaling-state"), move |webrtcbin, _| {
+        let state = webrtcbin.property("signaling-state");
+        to.send(Input::Peer(connection, PeerInput::SignalingState(state)));
+    });
     Ok(webrtcbin)
+}
+
+/// Sets the properties that the operator wrote down.
+fn tune(element: &gst::Element, properties: &Properties) -> Result<(), glib::BoolError> {
+    for (name, text) in properties {
+        let refuse =
+            |reason| glib::bool_error!("config/gst.yml: {}.{}: {}", JITTER_BUFFER, name, reason);
+        let spec = element.find_property(name).ok_or_else(|| refuse("no such property"))?;
+        let writable = glib::ParamFlags::WRITABLE;
+        if !spec.flags().contains(writable)
+            || spec.flags().contains(glib::ParamFlags::CONSTRUCT_ONLY)
+        {
+            return Err(refuse("cannot be set"));
+        }
+        let value = glib::Value::deserialize_with_pspec(text, &spec)
+            .ok()
+            .filter(|value| spec.value_is_valid(value))
+            .ok_or_else(|| refuse("no value for this property"))?;
+        element.set_property_from_value(name, &value);
+    }
+    Ok(())
 }
 
 /// The live path never waits for the clock: the places inside `webrtcbin` that would.
@@ -104,15 +146,32 @@ pub fn accept_answer(
     webrtcbin.emit_by_name::<()>("set-remote-description", &[answer, &promise]);
 }
 
-/// Asks what the connection counts; what comes of it is a [`PeerInput::Statistics`], or nothing.
-pub fn ask_for_statistics(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
+/// Asks for the way that media take; it comes as a [`PeerInput::PairSelected`], from GStreamer 1.22 on.
+pub fn find_pair(webrtcbin: &gst::Element, connection: Connection, inputs: &Inputs) {
     let inputs = inputs.clone();
     let promise = gst::Promise::with_change_func(move |reply| {
-        if let Ok(Some(statistics)) = reply {
-            inputs.send(Input::Peer(connection, PeerInput::Statistics(statistics.to_owned())));
+        // A connection that is closing has none.
+        if let Ok(Some(stats)) = reply
+            && let Some(pair) = pair(stats)
+        {
+            inputs.send(Input::Peer(connection, PeerInput::PairSelected(pair)));
         }
     });
     webrtcbin.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
+}
+
+/// The selected pair of candidates, as a text.
+fn pair(stats: &gst::StructureRef) -> Option<String> {
+    let parts = || stats.iter().filter_map(|(_, value)| value.get::<gst::Structure>().ok());
+    let pair = parts().find(|part| part.name() == "candidate-pair")?;
+    let end = |field| {
+        let id = pair.get::<String>(field).ok()?;
+        let end = stats.get::<gst::Structure>(&id).ok()?;
+        let text = |name| end.get::<String>(name).unwrap_or_default();
+        let port = end.get::<u32>("port").ok()?;
+        Some(format!("{} {} {}:{port}", text("protocol"), text("candidate-type"), text("address")))
+    };
+    Some(format!("{} / {}", end("local-candidate-id")?, end("remote-candidate-id")?))
 }
 
 /// What went wrong, when a promise tells of an error.
@@ -123,5 +182,38 @@ fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) 
         }
         Ok(None) => None,
         Err(error) => Some(format!("{error:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(name: &str, value: &str) -> Properties {
+        [(name.to_owned(), value.to_owned())].into()
+    }
+
+    #[test]
+    fn a_jitter_buffer_takes_the_properties_of_the_settings() {
+        gst::init().expect("GStreamer starts");
+        let element = gst::ElementFactory::make(JITTER_BUFFER).build().expect("an element");
+        tune(&element, &properties("max-dropout-time", "1234")).expect("taken");
+        assert_eq!(element.property::<u32>("max-dropout-time"), 1234);
+        tune(&element, &properties("mode", "none")).expect("taken");
+        assert_eq!(
+            element.property_value("mode").serialize().expect("a text"),
+            "none",
+            "enumerations by their nicks"
+        );
+        for (name, value) in [
+            ("no-such", "1"),
+            ("max-dropout-time", "soon"),
+            ("max-dropout-time", "-1"),
+            ("stats", "1"),
+        ] {
+            let error = tune(&element, &properties(name, value)).expect_err(name).to_string();
+            let key = format!("config/gst.yml: rtpjitterbuffer.{name}: ");
+            assert!(error.contains(&key), "{error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! The door: HTTP and WebSockets, who may enter, and the stage processes behind.
 //!
 //! # Layout
+//! - `listener`: connections, plain or TLS, up to their first request.
 //! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`,
 //!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
@@ -19,6 +20,7 @@ mod auth;
 mod checks;
 mod guard;
 pub(crate) mod limits;
+pub mod listener;
 mod lobby;
 mod meter;
 mod origin;
@@ -69,7 +71,12 @@ impl Door {
         let now = Instant::now();
         let Limits { join_rate, join_burst, .. } = config.limits;
         let door = Self {
-            origins: Origins::new(&config.allowed_ws_origins, config.mode, port),
+            origins: Origins::new(
+                &config.allowed_ws_origins,
+                config.mode,
+                port,
+                config.tls.is_some(),
+            ),
             config,
             lobby: to_lobby,
             connections: AtomicU64::new(0),
@@ -105,16 +112,12 @@ pub async fn run(
     let limits = config.limits;
     log::info!(context = "app", address:% = address, version = env!("CARGO_PKG_VERSION"); "app_started");
     if !config.protected_pages_open() {
-        log::warn!(context = "server", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
+        log::warn!(context = "init", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
     let (door, lobby, close) = Door::new(config, address.port());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = warp::serve(routes::routes(&door))
-        .incoming(listener)
-        .graceful(async {
-            let _ = stopped.await;
-        })
-        .run();
+    let (stop, stopped) = oneshot::channel();
+    let tls = door.config.tls.as_ref().map(|tls| tls.server_config().into());
+    let server = listener::accept(listener, tls, routes::routes(&door), limits, stopped);
     let mut server = tokio::spawn(server);
     let mut lobby = tokio::spawn(lobby.run());
 

@@ -299,15 +299,17 @@ impl Keeper {
         if output == Output::Open {
             let _ = timeout(LAST_OUTPUT, reading).await;
         }
-        let (level, status) = match self.child.wait().await {
-            Ok(status) if status.success() => (log::Level::Info, status.to_string()),
+        let (good, status) = match self.child.wait().await {
             // Whoever had it killed has said so.
-            Ok(status) if cause == "killed" => (log::Level::Info, status.to_string()),
-            Ok(status) => (log::Level::Error, status.to_string()),
-            Err(error) => (log::Level::Error, error.to_string()),
+            Ok(status) => (status.success() || cause == "killed", status.to_string()),
+            Err(error) => (false, error.to_string()),
         };
         writing.abort();
-        log::log!(level, context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
+        if good {
+            log::info!(context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_ended");
+        } else {
+            log::error!(context = "app", stage = stage, cause = cause, status = status.as_str(); "stage_crashed");
+        }
         let event = StageEvent { stage: self.stage, what: StageDeed::Ended };
         // Nobody listens once the door is gone.
         let _ = self.events.send(event).await;

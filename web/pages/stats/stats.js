@@ -50,7 +50,7 @@ function draw({ server, interactions }) {
 /** @param {any} run */
 function interaction({ origin, namespace, interaction, id, phase, users, stats, cost }) {
   const running = typeof stats.running === "number" ? clock(stats.running) : phase;
-  const people = stats.participants ?? users.map((/** @type {string} */ user) => ({ user, tracks: [], receives: [] }));
+  const people = stats.participants ?? users.map((/** @type {string} */ user) => ({ user }));
   return element(
     "article",
     { class: "card interaction", "data-interaction": interaction },
@@ -64,10 +64,11 @@ function interaction({ origin, namespace, interaction, id, phase, users, stats, 
  * @param {string} run
  * @param {any} person
  */
-function participant(run, { user, connections, roundTrip, recordingMode, videoFormat, audioFx, videoFx, reached, tracks, receives, recorded }) {
+function participant(run, { user, connections, recordingMode, videoFormat, audioFx, videoFx, reached, figures, recorded }) {
+  const trip = figures?.routes.map((/** @type {any} */ route) => route.rtt).find((/** @type {unknown} */ rtt) => typeof rtt === "number");
   const facts = [
     [recordingMode, videoFormat].filter(Boolean).join(", "),
-    roundTrip === null || roundTrip === undefined ? null : `${Math.round(roundTrip)} ms`,
+    trip === undefined ? null : `${Math.round(trip)} ms there and back`,
     connections > 1 ? `connection ${connections}` : null,
     recorded ? `${bytes(recorded.bytes)} recorded${recorded.dropped ? `, ${recorded.dropped} lost` : ""}` : "not recorded",
   ];
@@ -79,53 +80,52 @@ function participant(run, { user, connections, roundTrip, recordingMode, videoFo
     element("h3", {}, user),
     element("p", { class: "hint first" }, facts.filter(Boolean).join(" · ")),
     effects.length + moved.length > 0 ? element("p", { class: "effects" }, ...effects, ...moved) : null,
-    tracks.length + receives.length > 0
-      ? element(
-          "div",
-          { class: "scroll" },
-          element(
-            "table",
-            {},
-            element("thead", {}, element("tr", {}, ...["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col", class: title === "bit/s" || title === "lost" ? "number" : null }, title)))),
-            element("tbody", {}, ...tracks.flatMap((/** @type {any} */ track) => sent(`${run} ${user}`, track)), ...receives.map((/** @type {any} */ route) => received(`${run} ${user}`, route))),
-          ),
-        )
-      : null,
+    figures ? element("div", { class: "scroll" }, table(`${run} ${user}`, figures)) : null,
   );
 }
 
 /**
+ * One line for each stream: from the browser, out of its chain, to the browser.
  * @param {string} key
- * @param {any} track
+ * @param {any} figures as the server's `measures` has them
  */
-function sent(key, track) {
-  const { kind, lost, jitter, target, framesRepeated, framerate } = track;
-  const frames = framerate === null || framerate === undefined ? "" : `, ${Math.round(framerate)}/s`;
-  const repeated = framesRepeated ? `, ${framesRepeated} repeated` : "";
-  return [
-    row(`${kind} in`, `${key} ${kind} in`, track.in, lost ?? "–", jitter === null || jitter === undefined ? "" : `jitter ${Math.round(jitter)} ms${frames}${repeated}`),
-    row(`${kind} out`, `${key} ${kind} out`, track.out, "", target ? `target ${bits(target)}` : "as it came in"),
-  ];
+function table(key, figures) {
+  const head = ["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col", class: title === "bit/s" || title === "lost" ? "number" : null }, title));
+  const sent = ["audio", "video"].flatMap((kind) => [
+    ...(figures.in[kind] ? [arrived(`${key} ${kind} in`, kind, figures.in[kind])] : []),
+    ...(figures.out[kind] ? [made(`${key} ${kind} out`, kind, figures.out[kind])] : []),
+  ]);
+  const got = figures.routes.map((/** @type {any} */ route) => delivered(`${key} ${route.source} ${route.kind}`, route));
+  return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...sent, ...got));
 }
 
-/**
- * @param {string} key
- * @param {any} route
- */
-function received(key, { from, kind, bitrate, dropped, lost }) {
-  const share = lost === null || lost === undefined ? "–" : `${(lost * 100).toFixed(1)} %`;
-  return row(`gets ${from}'s ${kind}`, `${key} ${from} ${kind}`, bitrate, share, dropped ? `${dropped} dropped here` : "");
+/** @param {string} key @param {string} kind @param {any} figures */
+function arrived(key, kind, { bitrate, lost, late, repaired, jitter }) {
+  const more = [`jitter ${Math.round(jitter)} ms`, late ? `${late} late` : "", repaired ? `${repaired} repaired` : ""];
+  return row(`${kind} in`, key, bitrate, lost, more.filter(Boolean).join(", "));
+}
+
+/** @param {string} key @param {string} kind @param {any} figures */
+function made(key, kind, { bitrate, estimate, frames_out: frames, frames_repeated: repeated, keyframes }) {
+  const more = [frames ? `${frames} frames, ${repeated} repeated` : "", keyframes ? "keyframe" : "", estimate ? `receivers can take ${bits(estimate)}` : ""];
+  return row(`${kind} out`, key, bitrate, "", more.filter(Boolean).join(", "));
+}
+
+/** @param {string} key @param {any} figures */
+function delivered(key, { source, kind, bitrate, drops, fraction_lost: lost, jitter }) {
+  const more = [jitter ? `jitter ${Math.round(jitter)} ms` : "", drops ? `${drops} dropped here` : ""];
+  return row(`gets ${source}'s ${kind}`, key, bitrate, `${(lost * 100).toFixed(1)} %`, more.filter(Boolean).join(", "));
 }
 
 /**
  * @param {string} title
  * @param {string} key
- * @param {number | null} rate
+ * @param {number} rate bit/s
  * @param {string | number} lost
  * @param {string} more
  */
 function row(title, key, rate, lost, more) {
-  const points = history.add(key, rate ?? 0);
+  const points = history.add(key, rate);
   return element(
     "tr",
     {},

@@ -5,9 +5,10 @@
 use super::Stage;
 use crate::interaction::input::{Input, Inputs, PeerInput};
 use crate::interaction::{effects, lifecycle};
+use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, LeaveCause, StageFrame};
 use ducksoup_signaller::protocol::{
-    ClientMessage, Control, ErrorCode, Identifier, JoinOptions, ServerMessage,
+    ClientMessage, Control, ControlValue, ErrorCode, Identifier, JoinOptions, ServerMessage,
 };
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -23,8 +24,8 @@ impl Stage {
         options: Box<JoinOptions>,
     ) -> ControlFlow<()> {
         if let Err(error) = effects::check(&options, &self.opening.settings) {
-            let fields = json!({"error": error.to_string()});
-            self.journal.error("peer", "join_refused", Some(&options.user), fields);
+            let fields = json!({"reason": error.to_string(), "connection": connection});
+            self.journal.log(Message::JoinRefused, Some(&options.user), fields);
             self.send(connection, ServerMessage::Error(ErrorCode::Join));
             self.door.send(StageFrame::Close { connection });
             return ControlFlow::Continue(());
@@ -48,12 +49,7 @@ impl Stage {
             ClientMessage::Answer(_) | ClientMessage::Candidate(_) => {
                 if let Err(error) = self.signaller.receive(connection, &message) {
                     let fields = json!({"error": error.to_string()});
-                    self.journal.error(
-                        "signaling",
-                        "client_signaling_refused",
-                        Some(&user),
-                        fields,
-                    );
+                    self.journal.log(Message::ClientSignalingRefused, Some(&user), fields);
                 }
             }
             ClientMessage::Control(control) => self.control(connection, &user, &control),
@@ -64,41 +60,29 @@ impl Stage {
                 if state == "disconnected" {
                     self.offer_again(connection, &user, "client_ice_connection_state_disconnected");
                 }
-                let message = format!("client_ice_connection_state_{state}");
-                self.client_words("signaling", &message, &user, None);
+                let kind = format!("client_ice_connection_state_{state}");
+                self.journal.client(&user, &kind, None);
             }
-            ClientMessage::Report { kind, text } => {
-                self.client_words(report_context(&kind), &kind, &user, text);
+            ClientMessage::Report { kind, text } | ClientMessage::Ext { kind, text } => {
+                self.plot_report(&user, &kind, text.as_deref());
+                self.journal.client(&user, &kind, text);
             }
-            ClientMessage::Ext { kind, text } => self.client_words("ext", &kind, &user, text),
             // The door lets one join through, and ignores what nobody knows.
             ClientMessage::Join(_) | ClientMessage::Unknown(_) => {}
         }
         ControlFlow::Continue(())
     }
 
-    /// An entry that is the client's own.
-    fn client_words(
-        &mut self,
-        context: &str,
-        message: &str,
-        user: &Identifier,
-        text: Option<String>,
-    ) {
-        let mut fields = json!({"source": "client"});
-        if let Some(text) = text {
-            let name = if context == "track" { "value" } else { "payload" };
-            fields[name] = Value::String(text);
-        }
-        self.journal.debug(context, message, Some(user), fields);
-    }
-
     fn offer_again(&mut self, connection: Connection, user: &Identifier, cause: &str) {
         if let Some(peer) = self.graph.peer_mut(connection) {
             peer.offer_again();
-            let fields = json!({"cause": cause});
-            self.journal.debug("signaling", "server_create_offer_requested", Some(user), fields);
+            self.offer_is_due(user, cause);
         }
+    }
+
+    /// Notes why the next offer to this user is made.
+    pub(super) fn offer_is_due(&mut self, user: &Identifier, cause: &str) {
+        self.journal.log(Message::ServerCreateOffer, Some(user), json!({"cause": cause}));
     }
 
     fn control(&mut self, connection: Connection, user: &Identifier, control: &Control) {
@@ -110,36 +94,28 @@ impl Stage {
             }
             None => Err(format!("{target} is not connected")),
         };
+        let value = match &control.value {
+            ControlValue::Number(number) => json!(number),
+            ControlValue::Text(text) => json!(text),
+        };
         let mut fields = json!({
             "name": control.name,
             "property": control.property,
-            "value": control.value,
+            "value": value,
             "duration": control.duration_ms,
             "target": target,
         });
         match result {
             Ok(()) => {
-                self.journal.info("track", "client_fx_control", Some(user), fields);
+                self.journal.log(Message::ClientFxControl, Some(user), fields);
             }
             Err(reason) => {
                 fields["error"] = Value::String(reason.clone());
-                self.journal.error("track", "client_fx_control_refused", Some(user), fields);
+                self.journal.log(Message::ClientFxControlRefused, Some(user), fields);
                 let Control { name, property, .. } = control.clone();
                 self.send(connection, ServerMessage::ControlRefused { name, property, reason });
             }
         }
-    }
-}
-
-/// The log's context of a client's report (PROTOCOL, "Client → server").
-fn report_context(kind: &str) -> &'static str {
-    match kind {
-        "client_selected_candidate_pair"
-        | "client_connection_state_changed"
-        | "client_signaling_state_changed"
-        | "client_ice_gathering_state_changed"
-        | "client_ice_candidate_failed" => "signaling",
-        _ => "track",
     }
 }
 

@@ -8,6 +8,8 @@ use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
 use crate::interaction::lifecycle;
 use crate::interaction::peer::{AnswerRefusal, owner};
+use crate::interaction::sdp::Codec;
+use crate::log::messages::Message;
 use ducksoup_signaller::frame::Connection;
 use ducksoup_signaller::protocol::Identifier;
 use gst::glib;
@@ -23,7 +25,7 @@ impl Stage {
         input: PeerInput,
     ) -> ControlFlow<()> {
         if matches!(input, PeerInput::Down) {
-            self.graph.down(connection);
+            self.down(connection);
             return ControlFlow::Continue(());
         }
         let inputs = self.inputs.clone();
@@ -38,22 +40,18 @@ impl Stage {
                 self.signaller.send_sdp(&session(connection), &offer);
             }
             PeerInput::Offered(Err(error)) | PeerInput::AnswerSet(Err(error)) => {
-                return self.fail(connection, &user, "server_negotiation_failed", &error);
+                return self.fail(connection, &user, Message::ServerNegotiationFailed, &error);
             }
             PeerInput::Answered(answer) => match peer.answer(&answer, &inputs) {
                 Ok(()) => {}
                 Err(AnswerRefusal::Unasked) => {
                     let fields = json!({"error": "no offer is open"});
-                    self.journal.error(
-                        "signaling",
-                        "client_signaling_refused",
-                        Some(&user),
-                        fields,
-                    );
+                    self.journal.log(Message::ClientSignalingRefused, Some(&user), fields);
                 }
                 Err(refusal) => {
                     let refusal = refusal.to_string();
-                    return self.fail(connection, &user, "client_answer_rejected", &refusal);
+                    let message = Message::ClientAnswerRejected;
+                    return self.fail(connection, &user, message, &refusal);
                 }
             },
             PeerInput::AnswerSet(Ok(())) => peer.answered(&inputs),
@@ -68,27 +66,40 @@ impl Stage {
             }
             PeerInput::TrackReceived { kind, ssrc } => {
                 if let Some(ssrc) = ssrc {
-                    self.stats.track(connection, kind, ssrc);
+                    peer.traffic.comes(kind, ssrc);
                 }
-                let fields = json!({"type": kind.name(), "ssrc": ssrc});
-                self.journal.info("track", "in_track_received", Some(&user), fields);
+                let mime = peer.codec(kind).map(Codec::mime);
+                let track = peer.track_names.get(&kind);
+                let fields =
+                    json!({"type": kind.name(), "track": track, "ssrc": ssrc, "mime": mime});
+                self.journal.log(Message::InTrackReceived, Some(&user), fields);
             }
             PeerInput::TimeJumped { kind, by } => {
                 let fields = json!({"type": kind.name(), "value": by / 1_000_000, "unit": "ms"});
-                self.journal.info("track", "in_track_time_jumped", Some(&user), fields);
+                self.journal.log(Message::InTrackTimeJumped, Some(&user), fields);
             }
             PeerInput::TrackReady(kind) => {
                 let all = peer.track_ready(kind);
+                if all {
+                    peer.find_pair(&inputs);
+                }
                 let fields = json!({"type": kind.name()});
-                self.journal.info("interaction", "in_track_added", Some(&user), fields);
+                self.journal.log(Message::InTrackAdded, Some(&user), fields);
                 if all {
                     return self.advance(lifecycle::Input::Ready { connection });
                 }
             }
-            PeerInput::RoutePromised => peer.route_promised(),
-            PeerInput::Statistics(statistics) => {
-                self.stats.heard(connection, &fields(&statistics));
+            PeerInput::Counted(counted) => self.counted(connection, &user, &counted),
+            PeerInput::Rtcp(compound) => self.rtcp(connection, &user, &compound),
+            PeerInput::KeyframeAsked(by) => self.keyframe_wanted(connection, &user, by),
+            PeerInput::SignalingState(state) => {
+                let fields = json!({"value": signaling_state(state)});
+                self.journal.log(Message::ServerSignalingState, Some(&user), fields);
             }
+            PeerInput::PairSelected(pair) => {
+                self.journal.log(Message::ServerCandidatePair, Some(&user), json!({"value": pair}));
+            }
+            PeerInput::RoutePromised => peer.route_promised(),
             PeerInput::Down => {}
         }
         ControlFlow::Continue(())
@@ -101,9 +112,10 @@ impl Stage {
         state: gst_webrtc::WebRTCPeerConnectionState,
     ) -> ControlFlow<()> {
         let fields = json!({"value": format!("{state:?}").to_lowercase()});
-        self.journal.debug("signaling", "server_connection_state_changed", Some(user), fields);
+        self.journal.log(Message::ServerConnectionState, Some(user), fields);
         if state == gst_webrtc::WebRTCPeerConnectionState::Failed {
-            return self.fail(connection, user, "server_connection_failed", "ICE or DTLS failed");
+            let error = "ICE or DTLS failed";
+            return self.fail(connection, user, Message::ServerConnectionFailed, error);
         }
         ControlFlow::Continue(())
     }
@@ -119,7 +131,7 @@ impl Stage {
                     "element": message.src().map(|source| source.name().to_string()),
                     "debug": error.debug().map(|debug| debug.to_string()),
                 });
-                self.journal.error("pipeline", "gstreamer_pipeline_error", user.as_ref(), fields);
+                self.journal.log(Message::PipelineError, user.as_ref(), fields);
                 self.graph.dump("error");
                 return match (connection, user) {
                     (Some(connection), Some(_)) => {
@@ -134,11 +146,16 @@ impl Stage {
                     "error": warning.error().to_string(),
                     "element": message.src().map(|source| source.name().to_string()),
                 });
-                self.journal.error("gstreamer", "warning", user.as_ref(), fields);
+                self.journal.log(Message::GstreamerWarning, user.as_ref(), fields);
             }
             gst::MessageView::Element(element) => {
                 if let (Some(structure), Some(connection)) = (element.structure(), connection) {
-                    return self.element_message(connection, user.as_ref(), structure);
+                    return self.element_message(
+                        connection,
+                        message.src(),
+                        user.as_ref(),
+                        structure,
+                    );
                 }
             }
             _ => {}
@@ -149,11 +166,12 @@ impl Stage {
     fn element_message(
         &mut self,
         connection: Connection,
+        source: Option<&gst::Object>,
         user: Option<&Identifier>,
         structure: &gst::StructureRef,
     ) -> ControlFlow<()> {
         let name = structure.name();
-        let mut fields = fields(structure);
+        let fields = fields(structure);
         match name.as_str() {
             "experimentrecorder-file" => {
                 if let Some(user) = user {
@@ -165,9 +183,9 @@ impl Stage {
                 return self.files_finished_if_all();
             }
             "experimentrecorder-error" => {
-                self.journal.error("pipeline", "recording_failed", user, Value::Object(fields));
+                self.recording_failed(user, fields);
             }
-            "bitratecontroller-target" | "bitratecontroller-measured" => {}
+            "bitratecontroller-target" => self.target(source, user, &fields),
             other => {
                 if let Some(event) = effect_event(other, &fields, user) {
                     if let ("fx_applied", Some(user), Some(target), Some(value)) =
@@ -177,18 +195,45 @@ impl Stage {
                     }
                     self.journal.event(event);
                 }
-                if let Some(t0) = self.t0
-                    && let Some(time) = fields.get("running-time").and_then(Value::as_u64)
-                {
-                    #[allow(clippy::cast_precision_loss)] // nanoseconds of an interaction fit
-                    let seconds = (time as f64 - t0.running_time.nseconds() as f64) / 1e9;
-                    fields.insert("onset".into(), json!(seconds));
+                if let Some(message) = element_words(other) {
+                    self.timed(message, user, fields);
                 }
-                let message = other.replace('-', "_");
-                self.journal.debug("track", &message, user, Value::Object(fields));
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// An entry about a moment of the pipeline, which is told on the run's timeline too.
+    fn timed(
+        &mut self,
+        message: Message,
+        user: Option<&Identifier>,
+        mut fields: Map<String, Value>,
+    ) {
+        if let Some(t0) = self.t0
+            && let Some(time) = fields.get("running-time").and_then(Value::as_u64)
+        {
+            #[allow(clippy::cast_precision_loss)] // nanoseconds of an interaction fit
+            let seconds = (time as f64 - t0.running_time.nseconds() as f64) / 1e9;
+            fields.insert("onset".into(), json!(seconds));
+        }
+        self.journal.log(message, user, Value::Object(fields));
+    }
+
+    fn recording_failed(&mut self, user: Option<&Identifier>, mut fields: Map<String, Value>) {
+        // `message` is the entry's own.
+        let error = fields.remove("message").unwrap_or_default();
+        let path = fields.get("path").and_then(Value::as_str).map(|path| self.below_data(path));
+        fields.insert("path".into(), json!(path));
+        fields.insert("error".into(), error);
+        self.journal.log(Message::RecordingFailed, user, Value::Object(fields));
+    }
+
+    /// A path as it may be told: below the data folder.
+    fn below_data(&self, path: &str) -> String {
+        let data = &self.opening.settings.data;
+        let path = std::path::Path::new(path);
+        path.strip_prefix(data).unwrap_or(path).to_string_lossy().into_owned()
     }
 
     /// Notes a file that the recorder has completed.
@@ -200,7 +245,7 @@ impl Stage {
         let path = self.journal.run().recordings().join(name).to_string_lossy().into_owned();
         report.remove("folder");
         let recording = Recording { path: path.clone(), user: user.clone(), report };
-        self.journal.info("pipeline", "file_finished", Some(user), json!({"file": path}));
+        self.journal.log(Message::FileFinished, Some(user), json!({"file": path}));
         self.journal.file(recording);
     }
 }
@@ -226,6 +271,33 @@ fn effect_event(
         target: Some(format!("{}.{}", text("name"), text("property"))),
         value: Some(text("value").to_owned()),
     })
+}
+
+/// What an element's message is in the log; those that are not there are counted otherwise.
+fn element_words(name: &str) -> Option<Message> {
+    Some(match name {
+        "fxcontrol-accepted" => Message::FxAccepted,
+        "fxcontrol-refused" => Message::FxRefused,
+        "fxcontrol-started" => Message::FxStarted,
+        "fxcontrol-applied" => Message::FxApplied,
+        "fxcontrol-finished" => Message::FxFinished,
+        "fxcontrol-bypass" => Message::FxBypass,
+        "experimentrecorder-overflow" => Message::RecordingOverflow,
+        _ => return None,
+    })
+}
+
+/// As WebRTC calls it.
+fn signaling_state(state: gst_webrtc::WebRTCSignalingState) -> &'static str {
+    match state {
+        gst_webrtc::WebRTCSignalingState::Stable => "stable",
+        gst_webrtc::WebRTCSignalingState::Closed => "closed",
+        gst_webrtc::WebRTCSignalingState::HaveLocalOffer => "have-local-offer",
+        gst_webrtc::WebRTCSignalingState::HaveRemoteOffer => "have-remote-offer",
+        gst_webrtc::WebRTCSignalingState::HaveLocalPranswer => "have-local-pranswer",
+        gst_webrtc::WebRTCSignalingState::HaveRemotePranswer => "have-remote-pranswer",
+        _ => "unknown",
+    }
 }
 
 /// A structure's fields as JSON.

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+
+#[test]
+fn a_clients_words_have_the_context_of_their_kind() {
+    for (kind, context, property) in [
+        ("ext_user_event", "ext", "payload"),
+        ("client_video_resolution_updated", "track", "value"),
+        ("client_message", "track", "value"),
+        ("client_selected_candidate_pair", "signaling", "payload"),
+        ("client_connection_state_changed", "signaling", "payload"),
+        ("client_ice_connection_state_failed", "signaling", "payload"),
+        ("client_anything_else", "track", "value"),
+        // The server's own message of that name has a context of its own.
+        ("client_signaling_refused", "track", "value"),
+    ] {
+        assert_eq!(client_words(kind), (context, property), "{kind}");
+    }
+}

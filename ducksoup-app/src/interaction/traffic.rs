@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What control packets tell of a connection's streams: losses, and keyframes asked for in either
+//! direction. Pure.
+
+use super::counters::Streams;
+use super::input::AskedBy;
+use super::measures::{Delivered, RouteKey};
+use super::rtcp::{self, Block, Compound, Direction, Packet};
+use super::sdp::{Codec, Kind};
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+/// The part of packets, 0 to 1, whose loss is told. Ours: below it repair and concealment hide most.
+const LOSS_THRESHOLD: f64 = 0.05;
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// The browser reports that it loses much of a stream.
+    Loss {
+        /// Which.
+        route: RouteKey,
+        /// Packets newly lost.
+        lost: i64,
+        /// The part of them, 0 to 1.
+        fraction: f64,
+    },
+    /// The browser was asked for a keyframe.
+    KeyframeAsked {
+        /// Who wanted it first, where that is known.
+        by: Option<AskedBy>,
+        /// How: `PLI` or `FIR`.
+        packet: &'static str,
+        /// How many others wanted it too.
+        others: usize,
+    },
+}
+
+/// A stream to the browser.
+#[derive(Debug)]
+struct Outgoing {
+    route: RouteKey,
+    clock_rate: u32,
+    delivered: Delivered,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    incoming: BTreeMap<u32, Kind>,
+    outgoing: BTreeMap<u32, Outgoing>,
+    /// Who wants a keyframe that was not asked for yet.
+    wanted: Vec<AskedBy>,
+}
+
+impl Traffic {
+    /// A stream of the browser; a later one of its kind takes its place.
+    pub fn comes(&mut self, kind: Kind, ssrc: u32) {
+        self.incoming.retain(|_, other| *other != kind);
+        self.incoming.insert(ssrc, kind);
+    }
+
+    /// A stream to the browser.
+    pub fn goes(&mut self, ssrc: u32, source: &str, codec: Codec) {
+        let outgoing = Outgoing {
+            route: (source.to_owned(), codec.kind()),
+            clock_rate: codec.clock_rate(),
+            delivered: Delivered::default(),
+        };
+        self.outgoing.insert(ssrc, outgoing);
+    }
+
+    /// Somebody wants a keyframe of the browser.
+    pub fn wants_keyframe(&mut self, by: AskedBy) {
+        self.wanted.push(by);
+    }
+
+    /// A control packet has passed.
+    pub fn passes(&mut self, compound: &Compound) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for packet in rtcp::read(&compound.bytes) {
+            let finding = match compound.direction {
+                Direction::Received => {
+                    findings.extend(self.received(&packet, compound.at));
+                    continue;
+                }
+                Direction::Sent => self.sent(&packet),
+            };
+            findings.extend(finding);
+        }
+        findings
+    }
+
+    fn received(&mut self, packet: &Packet, at: SystemTime) -> Vec<Finding> {
+        match packet {
+            Packet::SenderReport { reports, .. } | Packet::ReceiverReport { reports, .. } => {
+                return reports.iter().filter_map(|block| self.reported(block, at)).collect();
+            }
+            Packet::Pli { ssrc } | Packet::Fir { ssrc } => {
+                if let Some(stream) = self.outgoing.get_mut(ssrc) {
+                    stream.delivered.keyframe_requests += 1;
+                }
+            }
+            Packet::Nack { ssrc, count } => {
+                if let Some(stream) = self.outgoing.get_mut(ssrc) {
+                    stream.delivered.nacks += u64::from(*count);
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn reported(&mut self, block: &Block, at: SystemTime) -> Option<Finding> {
+        let stream = self.outgoing.get_mut(&block.ssrc)?;
+        let told = block.told(stream.clock_rate, at);
+        let before = stream.delivered.told.replace(told).map_or(0, |told| told.lost);
+        let lost = told.lost.saturating_sub(before);
+        let fraction = told.fraction_lost;
+        let much = lost > 0 && fraction > LOSS_THRESHOLD;
+        much.then(|| Finding::Loss { route: stream.route.clone(), lost, fraction })
+    }
+
+    fn sent(&mut self, packet: &Packet) -> Option<Finding> {
+        let (ssrc, packet) = match packet {
+            Packet::Pli { ssrc } => (ssrc, "PLI"),
+            Packet::Fir { ssrc } => (ssrc, "FIR"),
+            _ => return None,
+        };
+        self.incoming.get(ssrc)?;
+        let wanted = std::mem::take(&mut self.wanted);
+        let others = wanted.len().saturating_sub(1);
+        Some(Finding::KeyframeAsked { by: wanted.first().copied(), packet, others })
+    }
+
+    /// What is known of the streams.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        let outgoing = self.outgoing.values();
+        Streams {
+            incoming: self.incoming.clone(),
+            outgoing: outgoing.map(|stream| (stream.route.clone(), stream.delivered)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compound(direction: Direction, packets: &[(u8, u8, &[u32])]) -> Compound {
+        let mut bytes = Vec::new();
+        for (number, format, words) in packets {
+            bytes.extend([0x80 | format, *number]);
+            bytes.extend(u16::try_from(words.len()).expect("short").to_be_bytes());
+            bytes.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+        }
+        Compound { direction, at: SystemTime::UNIX_EPOCH, bytes }
+    }
+
+    fn traffic() -> Traffic {
+        let mut traffic = Traffic::default();
+        traffic.comes(Kind::Video, 5);
+        traffic.goes(7, "ben", Codec::Vp8);
+        traffic
+    }
+
+    fn report(fraction: u32, lost: u32) -> Compound {
+        let words = [1, 7, fraction << 24 | lost, 0, 0, 0, 0];
+        compound(Direction::Received, &[(201, 1, &words)])
+    }
+
+    #[test]
+    fn a_loss_above_the_threshold_is_told_with_what_is_new() {
+        let mut traffic = traffic();
+        let route = ("ben".to_owned(), Kind::Video);
+        assert_eq!(
+            traffic.passes(&report(13, 2)),
+            [Finding::Loss { route: route.clone(), lost: 2, fraction: 13.0 / 256.0 }]
+        );
+        assert_eq!(traffic.passes(&report(12, 4)), [], "one in twenty is not above it");
+        assert_eq!(traffic.passes(&report(64, 4)), [], "nothing is new");
+        assert_eq!(traffic.passes(&report(64, 9)).len(), 1);
+        let told = traffic.streams().outgoing[&route].told.expect("a report");
+        assert_eq!(told.lost, 9);
+    }
+
+    #[test]
+    fn requests_of_the_browser_are_counted_for_the_stream_they_are_about() {
+        let mut traffic = traffic();
+        let asks = compound(
+            Direction::Received,
+            &[(206, 1, &[1, 7]), (206, 4, &[1, 0, 7, 0]), (206, 1, &[1, 99]), (205, 1, &[1, 7, 3])],
+        );
+        assert_eq!(traffic.passes(&asks), []);
+        let delivered = traffic.streams().outgoing[&("ben".to_owned(), Kind::Video)];
+        assert_eq!((delivered.keyframe_requests, delivered.nacks), (2, 3));
+    }
+
+    #[test]
+    fn a_request_to_the_browser_names_who_wanted_it_first_and_counts_the_others() {
+        let mut traffic = traffic();
+        let asked = compound(Direction::Sent, &[(206, 1, &[1, 5])]);
+        traffic.wants_keyframe(AskedBy::Start);
+        traffic.wants_keyframe(AskedBy::Chain);
+        traffic.wants_keyframe(AskedBy::Chain);
+        let finding = |by, others| Finding::KeyframeAsked { by, packet: "PLI", others };
+        assert_eq!(traffic.passes(&asked), [finding(Some(AskedBy::Start), 2)]);
+        assert_eq!(traffic.passes(&asked), [finding(None, 0)], "repeated by GStreamer");
+        let of_others = compound(Direction::Sent, &[(206, 1, &[1, 7])]);
+        assert_eq!(traffic.passes(&of_others), [], "no stream of the browser");
+    }
+
+    #[test]
+    fn a_browser_that_changes_its_stream_is_known_by_the_new_one() {
+        let mut traffic = traffic();
+        traffic.comes(Kind::Video, 6);
+        traffic.comes(Kind::Audio, 8);
+        let incoming = traffic.streams().incoming;
+        assert_eq!(incoming, [(6, Kind::Video), (8, Kind::Audio)].into());
+    }
+}
