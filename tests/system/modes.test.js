@@ -77,6 +77,9 @@ describe("the recording modes", () => {
             distance(colour, expected.colour) < 20,
             `${mode}, ${what}: ${colour} instead of ${expected.colour}`,
           );
+          // One to begin with, and few requests: each costs as much as ten other pictures.
+          const keys = frames.filter(({ key }) => key).length;
+          assert.ok(keys <= 6, `${mode}, ${what}: ${keys} keyframes in ${frames.length} pictures`);
         }
         if (!what.startsWith("video")) {
           assert.ok(sound);
