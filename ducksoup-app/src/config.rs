@@ -7,9 +7,11 @@
 mod args;
 mod files;
 mod gst;
+mod tls;
 
 pub use args::{Args, Cli, Command};
 pub(crate) use files::read as read_config_file;
+pub use tls::Tls;
 
 use crate::serve::limits::Limits;
 use ducksoup_signaller::frame::StageSettings;
@@ -69,15 +71,6 @@ pub struct LogConfig {
     pub caller: bool,
 }
 
-/// The files of a TLS server, not yet read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate chain, PEM.
-    pub cert: PathBuf,
-    /// Its private key, PEM.
-    pub key: PathBuf,
-}
-
 /// The embedded TURN server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnConfig {
@@ -107,7 +100,7 @@ pub struct Config {
     /// The global log.
     pub log: LogConfig,
     /// The certificate, where https is served.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
     /// The embedded TURN server, where there is one.
     pub turn: Option<TurnConfig>,
     /// Whether `/stats/` is there.
@@ -139,6 +132,16 @@ pub enum ConfigError {
     File {
         /// Which one.
         file: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of the certificate is wrong.
+    #[error("{flag}: {file}: {reason}")]
+    Certificate {
+        /// `--cert` or `--key`.
+        flag: &'static str,
+        /// What was typed.
+        file: String,
         /// What is wrong.
         reason: String,
     },
@@ -254,7 +257,7 @@ impl Config {
                 set(args.test_password.as_deref()).unwrap_or(DEFAULT_PASSWORD).to_owned(),
             ),
             log,
-            tls: tls(args, working)?,
+            tls: Tls::read(args, working)?,
             turn: turn(args, public_ip)?,
             generate_stats: files.server.generate_stats,
             working: working.to_owned(),
@@ -384,17 +387,6 @@ fn public_ip(value: Option<&str>) -> Result<Option<IpAddr>, ConfigError> {
     match text.parse::<IpAddr>() {
         Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(Some(address)),
         _ => refuse("DUCKSOUP_PUBLIC_IP", text, "the address of one host"),
-    }
-}
-
-fn tls(args: &Args, working: &Path) -> Result<Option<TlsFiles>, ConfigError> {
-    match (set(args.cert.as_deref()), set(args.key.as_deref())) {
-        (None, None) => Ok(None),
-        (Some(cert), Some(key)) => {
-            Ok(Some(TlsFiles { cert: working.join(cert), key: working.join(key) }))
-        }
-        (Some(_), None) => Err(ConfigError::Needs { variable: "--cert", needs: "--key" }),
-        (None, Some(_)) => Err(ConfigError::Needs { variable: "--key", needs: "--cert" }),
     }
 }
 

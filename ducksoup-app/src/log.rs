@@ -16,7 +16,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -61,7 +61,13 @@ pub struct LogFileError {
 pub fn init(config: &LogConfig) -> Result<(), LogFileError> {
     let file = config.file.as_deref().map(open).transpose()?;
     let (to_writer, jobs) = sync_channel(QUEUE);
-    let writer = Writer { stderr: file.is_none() && !config.stdout, file, stdout: config.stdout };
+    let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let stdout = match (config.stdout, terminal) {
+        (false, _) => Printed::No,
+        (true, false) => Printed::Plain,
+        (true, true) => Printed::Coloured,
+    };
+    let writer = Writer { stderr: file.is_none() && !config.stdout, file, stdout };
     let logger = Logger {
         level: config.level,
         caller: config.caller,
@@ -130,10 +136,33 @@ impl Log for Logger {
     }
 }
 
+/// Whether entries go to standard output too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Printed {
+    No,
+    Plain,
+    /// With the colours of a terminal.
+    Coloured,
+}
+
+/// The end of a colour (ECMA-48, SGR).
+const PLAIN: &str = "\x1b[0m";
+
+/// The colour of an entry's level.
+fn colour(entry: &Map<String, Value>) -> &'static str {
+    match entry.get("level").and_then(Value::as_str) {
+        Some("fatal" | "error") => "\x1b[31m",
+        Some("warn") => "\x1b[33m",
+        Some("info") => "\x1b[32m",
+        Some("debug") => "\x1b[36m",
+        _ => "\x1b[90m",
+    }
+}
+
 /// The one thread that writes.
 struct Writer {
     file: Option<File>,
-    stdout: bool,
+    stdout: Printed,
     stderr: bool,
 }
 
@@ -151,8 +180,13 @@ impl Writer {
     }
 
     fn write(&mut self, entry: &Map<String, Value>, stdout_only: bool) {
-        if self.stdout {
-            let _ = writeln!(std::io::stdout(), "{}", pretty(entry));
+        let line = match self.stdout {
+            Printed::No => None,
+            Printed::Plain => Some(pretty(entry, "", "")),
+            Printed::Coloured => Some(pretty(entry, colour(entry), PLAIN)),
+        };
+        if let Some(line) = line {
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
         if stdout_only {
             return;
@@ -223,15 +257,16 @@ fn lost(count: u64) -> Map<String, Value> {
     entry
 }
 
-/// The readable form: time, level, context, message, then the fields.
-fn pretty(entry: &Map<String, Value>) -> String {
+/// The readable form: time, level (between `on` and `off`), context, message, then the fields.
+fn pretty(entry: &Map<String, Value>, on: &str, off: &str) -> String {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or("-");
     let mut line = format!(
-        "{} {:5} [{}] {}",
+        "{} {on}{:5}{off} [{}] {}",
         text("time"),
         text("level").to_uppercase(),
         text("context"),
-        text("message")
+        // GStreamer's and clients' words are free.
+        text("message").replace(char::is_control, " ")
     );
     for (name, value) in entry {
         if !matches!(name.as_str(), "time" | "level" | "context" | "message") {
@@ -290,7 +325,7 @@ mod tests {
             ("ok", KvValue::from(true)),
         ];
         let record = Record::builder()
-            .args(format_args!("not_found"))
+            .args(format_args!("not_found\n"))
             .level(Level::Info)
             .target("ducksoup_app")
             .file(Some("src/x.rs"))
@@ -301,12 +336,14 @@ mod tests {
         assert_eq!(
             Value::Object(entry.clone()),
             json!({"level": "info", "time": "20060102-150405.000", "context": "server",
-                "message": "not_found", "path": "/a\n\"b\"", "value": 3, "ok": true,
+                "message": "not_found\n", "path": "/a\n\"b\"", "value": 3, "ok": true,
                 "caller": "src/x.rs:7"})
         );
-        let line = pretty(&entry);
-        assert!(line.starts_with("20060102-150405.000 INFO  [server] not_found"));
+        let line = pretty(&entry, "", "");
+        assert!(line.starts_with("20060102-150405.000 INFO  [server] not_found "));
         assert!(!line.contains('\n'), "a client's text makes no line: {line}");
+        let line = pretty(&entry, colour(&entry), PLAIN);
+        assert!(line.contains(" \x1b[32mINFO \x1b[0m [server] not_found"), "{line:?}");
     }
 
     #[test]

@@ -5,26 +5,49 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{interaction, log as app_log, serve};
-use std::net::Ipv4Addr;
+use ducksoup_app::{archive, interaction, load, log as app_log, serve};
 use std::path::Path;
 use std::process::ExitCode;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done = match cli.command {
-        Some(Command::Interaction) => interaction::run(),
-        Some(Command::Serve(_)) | None => door(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match all_text().and_then(|()| run()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("ducksoup-app: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Variables that look like ours and mean nothing: a slip of the pen that would be obeyed by nobody.
+fn unknown_variables() -> Vec<String> {
+    let command = <Cli as clap::CommandFactory>::command();
+    let known: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_env).collect();
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_string_lossy().starts_with("DUCKSOUP_"))
+        .filter(|name| !known.contains(&name.as_os_str()))
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Some(Command::Interaction) => interaction::run()?,
+        Some(Command::Load(args)) => return Ok(load::run(&args)),
+        Some(Command::Verify { folder }) => return verify(&folder),
+        Some(Command::Serve(_)) | None => door()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what was found out about a folder; fails when anything is not as it was said.
+fn verify(folder: &Path) -> anyhow::Result<ExitCode> {
+    gst::init().context("GStreamer")?;
+    let findings = archive::verify::verify(folder, |name| eprintln!("reading {name}"))?;
+    print!("{}", findings.text);
+    Ok(if findings.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What was typed for `serve`.
@@ -48,6 +71,9 @@ fn door() -> anyhow::Result<()> {
         return Ok(());
     }
     app_log::init(&config.log)?;
+    for variable in unknown_variables() {
+        log::warn!(context = "init", variable = variable.as_str(); "variable_unknown");
+    }
     std::panic::set_hook(Box::new(|panic| {
         log::error!(target: app_log::FATAL, context = "app", error:% = panic; "app_panicked");
         log::logger().flush();
@@ -55,16 +81,17 @@ fn door() -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
+        // From here on a signal is an orderly end.
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
         let port = config.port;
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-            .await
+        let listener = serve::listener::bind(port)
             .with_context(|| format!("DUCKSOUP_PORT: port {port} cannot be listened on"))?;
         if config.log.stdout {
             let address = listener.local_addr()?;
-            println!("DuckSoup: http://localhost:{}{}/", address.port(), config.web_prefix);
+            let scheme = if config.tls.is_some() { "https" } else { "http" };
+            println!("DuckSoup: {scheme}://localhost:{}{}/", address.port(), config.web_prefix);
         }
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
         serve::run(listener, config, async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -83,6 +110,26 @@ fn read_env_file(working: &Path) -> anyhow::Result<bool> {
     if !file.exists() {
         return Ok(false);
     }
-    dotenvy::from_path(&file).context("the file .env")?;
+    let text = std::fs::read_to_string(&file).context("the file .env")?;
+    dotenvy::from_read(text.as_bytes()).map_err(|error| match error {
+        // The line itself is not shown: it may hold a password.
+        dotenvy::Error::LineParse(line, _) => {
+            let number = text.lines().take_while(|other| *other != line).count() + 1;
+            anyhow::anyhow!(".env: line {number} is not NAME=value")
+        }
+        error => anyhow::anyhow!(".env: {error}"),
+    })?;
     Ok(true)
+}
+
+/// Clap would tell of a value that is no text without its name.
+fn all_text() -> anyhow::Result<()> {
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        anyhow::ensure!(
+            !name.starts_with("DUCKSOUP_") || value.to_str().is_some(),
+            "{name}: its value is no UTF-8 text"
+        );
+    }
+    Ok(())
 }

@@ -2,29 +2,12 @@
 
 //! The program itself: what it says about its settings, how it starts and ends.
 
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+#[path = "support/program.rs"]
+mod program;
 
-/// Longest wait for anything. Generous: the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// The program in an empty folder, with these variables and no others of ours.
-fn program(folder: &std::path::Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ducksoup-app"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DUCKSOUP_")) {
-        command.env_remove(name);
-    }
-    command
-        .current_dir(folder)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
+use program::{Served, program};
+use rustix::process::Signal;
+use std::process::Output;
 
 fn output(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
@@ -34,19 +17,6 @@ fn output(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Waits for the end, and kills what does not end.
-fn ended(mut child: Child) -> Output {
-    let until = Instant::now() + LIMIT;
-    while child.try_wait().expect("waited").is_none() {
-        if Instant::now() > until {
-            child.kill().expect("killed");
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().expect("waited")
 }
 
 #[test]
@@ -100,26 +70,11 @@ fn it_serves_says_where_and_ends_on_a_signal() {
         std::fs::write(folder.path().join(".env"), "DUCKSOUP_PORT=0\nDUCKSOUP_WEB_PREFIX=/lab\n")
             .expect("written");
         let variables = [("DUCKSOUP_MODE", "DEV"), ("DUCKSOUP_LOG_FILE", "log/ducksoup.log")];
-        let mut child = program(folder.path(), &variables).spawn().expect("it runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let address = lines
-            .by_ref()
-            .map(|line| line.expect("readable"))
-            .find_map(|line| Some(line.split_once("http://localhost:")?.1.to_owned()))
-            .expect("it says where");
-        let (port, prefix) = address.split_once('/').expect("a path");
-        assert_eq!(prefix, "lab/", "the .env file counts in DEV mode");
-        let mut stream =
-            TcpStream::connect(("127.0.0.1", port.parse().expect("a port"))).expect("there");
-        let request = "GET /lab/config/sfu.yml HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).expect("written");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("readable");
+        let served = Served::start(program(folder.path(), &variables));
+        assert!(served.url.ends_with("/lab/"), "{}", served.url);
+        let reply = served.get("/lab/config/sfu.yml", "");
         assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-        let pid = i32::try_from(child.id()).expect("a process id");
-        kill_process(Pid::from_raw(pid).expect("a process id"), signal).expect("sent");
-        std::thread::spawn(move || lines.for_each(drop));
-        assert!(ended(child).status.success(), "{signal:?}");
+        served.stop(signal);
         let log = std::fs::read_to_string(folder.path().join("log/ducksoup.log")).expect("a log");
         let entries: Vec<serde_json::Value> =
             log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

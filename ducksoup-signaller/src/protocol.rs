@@ -6,11 +6,13 @@
 //! same messages in prose; a test runs each of its samples through these types.
 //!
 //! On the wire a client's payload is always a *string*, often with JSON inside; that old habit
-//! ends here: [`ClientMessage::parse`] gives typed values or a typed refusal.
+//! ends here: [`ClientMessage::parse`] gives typed values or a typed refusal. The client's side is
+//! [`ServerMessage::from_wire`] and [`ClientMessage::to_wire`].
 
 mod client;
 mod identifier;
 mod join;
+mod request;
 mod server;
 
 pub use client::{
@@ -19,4 +21,5 @@ pub use client::{
 };
 pub use identifier::{Identifier, IdentifierError, MAX_IDENTIFIER};
 pub use join::{JoinError, JoinOptions, MAX_FX, RecordingMode, VideoFormat};
+pub use request::JoinRequest;
 pub use server::{ErrorCode, IceServer, JoinContext, ServerMessage};

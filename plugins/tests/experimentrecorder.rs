@@ -49,7 +49,8 @@ fn h264_and_opus_share_an_mp4_file_for_dry_and_one_for_wet() {
         assert!(duration.abs_diff(end) <= ms(1), "{duration} {end}");
         assert_eq!(number(report, "frames"), 75);
         assert_eq!(number(report, "samples"), 150 * 960);
-        assert_eq!(number(report, "silence"), 7 * 48);
+        // 7 ms are missing; the shortest packet of silence lasts 2.5 ms.
+        assert_eq!(number(report, "silence"), 5 * 48);
         assert_eq!(number(report, "bytes"), std::fs::metadata(&path).unwrap().len());
         assert_eq!(report.get::<bool>("complete"), Ok(true));
         let sum = std::process::Command::new("sha256sum").arg(&path).output().unwrap().stdout;

@@ -3,13 +3,15 @@
 /** One participant who sees and hears themselves, changed: live, in the files and in the log. */
 
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { balanced, distance, luma } from "./colour.js";
 import { people } from "./people.js";
 import { straightness } from "./ramp.js";
 import { levelAt, meanColour, secondsOf, toneAt } from "./recording.js";
+import { program } from "./server.js";
 import { Study } from "./study.js";
 import { until } from "./until.js";
 
@@ -23,6 +25,18 @@ const QUIET = 0.2 * SPOKEN;
 const CHANGED = balanced(cleo.colour, "H264", { hue: 1 });
 const BRIGHT = luma(balanced(cleo.colour, "H264", { hue: 1, brightness: 0.3 }));
 
+/**
+ * Runs `ducksoup-app verify`.
+ * @param {string} folder
+ * @returns {Promise<{code: number | null, text: string}>}
+ */
+async function verify(folder) {
+  const path = await program();
+  return new Promise((resolve) => {
+    const child = execFile(path, ["verify", folder], (_error, text) => resolve({ code: child.exitCode, text }));
+  });
+}
+
 describe("a mirror with effects", () => {
   /** @type {Study} */
   let study;
@@ -30,6 +44,8 @@ describe("a mirror with effects", () => {
   let page;
   /** @type {import('./study.js').NamedRecording[]} */
   let recordings;
+  /** Where the run's files are. */
+  let folder = "";
   /** @type {Record<string, any>[]} */
   let log;
   /** @type {Map<string, string>} the texts beside the log, by name */
@@ -69,7 +85,7 @@ describe("a mirror with effects", () => {
       });
       await page.event("closed");
       recordings = await conversation.recordings();
-      const folder = join(study.server.data, conversation.namespace, conversation.name);
+      folder = join(study.server.data, conversation.namespace, conversation.name);
       const names = (await readdir(folder)).filter((name) => name !== "recordings");
       texts = new Map(
         await Promise.all(
@@ -231,5 +247,19 @@ describe("a mirror with effects", () => {
     const table = names.find((name) => /^i-[A-Za-z0-9]+-events\.tsv$/.test(name));
     assert.ok(table, `a table of events among ${names}`);
     assert.match(texts.get(table) ?? "", /\blevel\b.*\bvolume\b/);
+  });
+
+  test("has recordings that are what the run said of them, and a changed byte is found", async () => {
+    const whole = await verify(folder);
+    assert.equal(whole.code, 0, whole.text);
+    assert.equal(whole.text.match(/ good /g)?.length, 2, whole.text);
+    const [{ path }] = recordings;
+    const file = join(study.server.data, path);
+    const bytes = await readFile(file);
+    bytes[bytes.length >> 1] ^= 1;
+    await writeFile(file, bytes);
+    const changed = await verify(folder);
+    assert.equal(changed.code, 1, changed.text);
+    assert.match(changed.text, /BAD[^]*its bytes were changed/);
   });
 });

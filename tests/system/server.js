@@ -21,7 +21,7 @@ const STOP_LIMIT = 15_000;
  * The program: what DUCKSOUP_APP names, else the newest build.
  * @returns {Promise<string>}
  */
-async function program() {
+export async function program() {
   if (process.env.DUCKSOUP_APP) return process.env.DUCKSOUP_APP;
   const builds = ["release", "debug"].map((kind) =>
     fileURLToPath(new URL(`../../target/${kind}/ducksoup-app`, import.meta.url)),
@@ -60,12 +60,13 @@ export class Server {
    * @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, import('node:stream').Readable>} process
    * @param {number} port
    * @param {string} data
+   * @param {string} prefix of all its paths
    */
-  constructor(process, port, data) {
+  constructor(process, port, data, prefix) {
     this.#process = process;
     this.origin = `http://localhost:${port}`;
-    this.signalling = `ws://localhost:${port}/ws`;
-    this.script = `${this.origin}/assets/v1.5/js/ducksoup.js`;
+    this.signalling = `ws://localhost:${port}${prefix}/ws`;
+    this.script = `${this.origin}${prefix}/assets/v1.5/js/ducksoup.js`;
     this.data = data;
     for (const stream of [process.stdout, process.stderr]) {
       stream.setEncoding("utf8").on("data", (text) => this.#output.push(text));
@@ -99,7 +100,7 @@ export class Server {
         ...settings,
       },
     });
-    const server = new Server(child, port, data);
+    const server = new Server(child, port, data, settings.DUCKSOUP_WEB_PREFIX ?? "");
     await until(
       "the server answers",
       async () => {

@@ -3,7 +3,9 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::load::LoadArgs;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -31,13 +33,20 @@ pub enum Command {
     Serve(Box<Args>),
     /// Run one interaction: frames in on standard input, frames out on standard output
     Interaction,
+    /// Check an interaction's recordings: their hashes, and every frame
+    Verify {
+        /// The interaction's folder: data/<namespace>/<interaction>
+        folder: PathBuf,
+    },
+    /// Put a load on a server: many participants with ready-made media, measured at their ends
+    Load(Box<LoadArgs>),
 }
 
 /// The settings as they are typed. Empty is unset.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[allow(missing_docs)] // the help texts say it
 pub struct Args {
-    /// PROD, DEV (logs to standard output, reads .env, allows localhost as an origin) or FRONT_BUILD (nothing to build; exits)
+    /// PROD, DEV (logs to standard output, reads .env, allows localhost as an origin) or FRONT_BUILD (nothing to build; exits) [default: PROD]
     #[arg(long, env = "DUCKSOUP_MODE", value_name = "MODE")]
     pub mode: Option<String>,
     /// Port of the HTTP server [default: 8100; 0 is any free one]
@@ -76,7 +85,7 @@ pub struct Args {
     /// STUN servers for clients and for the server, with commas between, or false for none [default: stun:stun.l.google.com:19302]
     #[arg(long, env = "DUCKSOUP_STUN_SERVER_URLS", value_name = "URLS")]
     pub stun_server_urls: Option<String>,
-    /// The older name of DUCKSOUP_STUN_SERVER_URLS, which wins
+    /// The older name of DUCKSOUP_STUN_SERVER_URLS, which wins [default: none]
     #[arg(long, env = "DUCKSOUP_ICE_SERVERS", value_name = "URLS")]
     pub ice_servers: Option<String>,
     /// Encode and decode H.264 on an NVIDIA GPU, for participants who ask for it [default: false]
@@ -94,7 +103,7 @@ pub struct Args {
     /// Put GStreamer's own log (GST_DEBUG) into the interactions' logs [default: false]
     #[arg(long, env = "DUCKSOUP_INTERCEPT_GST_LOGS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub intercept_gst_logs: Option<String>,
-    /// An older name of DUCKSOUP_INTERCEPT_GST_LOGS; either switches it on
+    /// An older name of DUCKSOUP_INTERCEPT_GST_LOGS; either switches it on [default: false]
     #[arg(long, env = "DUCKSOUP_GST_TRACKING", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub gst_tracking: Option<String>,
     /// Write no audio or video files [default: false]
@@ -109,10 +118,10 @@ pub struct Args {
     /// Offer DUCKSOUP_PUBLIC_IP as a host candidate [default: false]
     #[arg(long, env = "DUCKSOUP_EXPLICIT_HOST_CANDIDATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub explicit_host_candidate: Option<String>,
-    /// Host name or address of the embedded TURN server, as participants are told; needs DUCKSOUP_TURN_PORT and DUCKSOUP_PUBLIC_IP [default: no TURN]
+    /// Host name or address of the embedded TURN server, as participants are told; needs DUCKSOUP_TURN_PORT and DUCKSOUP_PUBLIC_IP [default: none]
     #[arg(long, env = "DUCKSOUP_TURN_ADDRESS", value_name = "HOST")]
     pub turn_address: Option<String>,
-    /// Port of the embedded TURN server, UDP and TCP [default: no TURN]
+    /// Port of the embedded TURN server, UDP and TCP [default: none]
     #[arg(long, env = "DUCKSOUP_TURN_PORT", value_name = "PORT")]
     pub turn_port: Option<String>,
     /// UDP ports for media [default: any]
@@ -132,7 +141,7 @@ pub struct Args {
     /// Certificate chain (PEM): serve https and wss; needs --key [default: none]
     #[arg(long, value_name = "FILE")]
     pub cert: Option<String>,
-    /// Private key of the certificate (PEM)
+    /// Private key of the certificate (PEM) [default: none]
     #[arg(long, value_name = "FILE")]
     pub key: Option<String>,
     /// Folder for recordings, logs and events [default: data]

@@ -183,3 +183,39 @@ fn the_public_address_is_a_candidate_only_when_asked_for() {
     assert_eq!(candidate("true"), "203.0.113.7".parse().ok());
     assert_eq!(candidate("false"), None);
 }
+
+#[test]
+fn every_switch_reaches_the_stage() {
+    type Switch = fn(&mut Args) -> &mut Option<String>;
+    type Reads = fn(&StageSettings) -> bool;
+    let switches: &[(&str, Switch, Reads)] = &[
+        ("DUCKSOUP_GENERATE_TWCC", |a| &mut a.generate_twcc, |s| s.twcc),
+        ("DUCKSOUP_GCC", |a| &mut a.gcc, |s| s.gcc),
+        ("DUCKSOUP_NVCODEC", |a| &mut a.nvcodec, |s| s.nvcodec),
+        ("DUCKSOUP_NVCUDA", |a| &mut a.nvcuda, |s| s.nvcuda),
+        ("DUCKSOUP_FORCE_OVERLAY", |a| &mut a.force_overlay, |s| s.force_overlay),
+        ("DUCKSOUP_GENERATE_PLOTS", |a| &mut a.generate_plots, |s| s.plots),
+        ("DUCKSOUP_INTERCEPT_GST_LOGS", |a| &mut a.intercept_gst_logs, |s| s.intercept_gst_logs),
+        ("DUCKSOUP_GST_TRACKING", |a| &mut a.gst_tracking, |s| s.intercept_gst_logs),
+        ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, |s| !s.recording),
+        ("DUCKSOUP_LOG_STDOUT", |a| &mut a.log_stdout, |s| s.log_to_door),
+    ];
+    for (variable, switch, reads) in switches {
+        for (text, on) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            let config = config(|args| *switch(args) = Some(text.into())).expect("valid");
+            assert_eq!(reads(&config.stage_settings()), on, "{variable}={text}");
+        }
+    }
+}
+
+#[test]
+fn turn_is_what_was_typed() {
+    let config = config(|args| {
+        args.turn_address = Some("turn.example.org".into());
+        args.turn_port = Some("3478".into());
+        args.public_ip = Some("203.0.113.7".into());
+    });
+    let turn = config.expect("valid").turn.expect("a server");
+    assert_eq!((turn.address.as_str(), turn.port), ("turn.example.org", 3478));
+    assert_eq!(turn.public_ip.to_string(), "203.0.113.7");
+}

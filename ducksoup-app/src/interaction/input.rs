@@ -55,8 +55,6 @@ pub enum PeerInput {
         kind: Kind,
         /// The browser's.
         ssrc: Option<u32>,
-        /// The browser's name for it.
-        track: Option<String>,
     },
     /// A track's timestamps began anew.
     TimeJumped {

@@ -157,6 +157,7 @@ impl Journal {
         if level.number() > self.level {
             return;
         }
+        let now = Instant::now();
         let mut entry = Map::new();
         entry.insert("level".into(), level.name().into());
         entry.insert("time".into(), stamp(Timestamp::now()).into());
@@ -167,9 +168,9 @@ impl Journal {
         if let Some(user) = user {
             entry.insert("user".into(), user.as_str().into());
         }
-        entry.insert("sinceCreation".into(), json!(milliseconds(self.created.elapsed())));
+        entry.insert("sinceCreation".into(), json!(milliseconds(now.duration_since(self.created))));
         if let Some(started) = self.started {
-            entry.insert("sinceStart".into(), json!(milliseconds(started.elapsed())));
+            entry.insert("sinceStart".into(), json!(milliseconds(now.duration_since(started))));
         }
         if let Value::Object(fields) = fields {
             entry.extend(fields);

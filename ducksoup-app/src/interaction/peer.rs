@@ -118,6 +118,8 @@ pub struct Peer {
     sections: u32,
     /// Sections that the latest offer kept from the browser.
     hidden: BTreeSet<u32>,
+    /// What the browser calls its tracks.
+    pub track_names: BTreeMap<Kind, String>,
     /// What control packets tell.
     pub traffic: Traffic,
     meter: Meter,
@@ -192,6 +194,7 @@ impl Peer {
             negotiation: Negotiation::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
+            track_names: BTreeMap::new(),
             traffic: Traffic::default(),
             meter,
             measures: Measures::default(),
@@ -373,6 +376,7 @@ impl Peer {
             return Err(AnswerRefusal::Unasked);
         }
         sdp::judge(answer.sdp())?;
+        self.track_names = sdp::track_names(answer.sdp());
         let answer = gst_webrtc::WebRTCSessionDescription::new(
             answer.type_(),
             sdp::reveal(answer.sdp(), &self.hidden),
@@ -423,7 +427,7 @@ impl Peer {
         self.chains.iter().map(|chain| chain.codec).find(|codec| codec.kind() == kind)
     }
 
-    /// The connection is there: asks for the way that media take.
+    /// Media come: asks for the way that they take.
     pub fn find_pair(&self, inputs: &Inputs) {
         webrtcbin::find_pair(&self.webrtcbin, self.connection, inputs);
     }

@@ -4,7 +4,7 @@
 //! are judged.
 
 use ducksoup_signaller::protocol::VideoFormat;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Sound or picture.
@@ -171,6 +171,20 @@ pub fn judge(answer: &gst_sdp::SDPMessageRef) -> Result<(), Rejected> {
     Ok(())
 }
 
+/// The browser's names for its tracks: the second word of `msid` (RFC 8830).
+#[must_use]
+pub fn track_names(answer: &gst_sdp::SDPMessageRef) -> BTreeMap<Kind, String> {
+    let names = answer.medias().filter_map(|media| {
+        let kind = match media.media()? {
+            "audio" => Kind::Audio,
+            "video" => Kind::Video,
+            _ => return None,
+        };
+        Some((kind, media.attribute_val("msid")?.split(' ').nth(1)?.to_owned()))
+    });
+    names.collect()
+}
+
 /// The offer as the browser reads it: the `hidden` sections are inactive. webrtcbin 1.22 cannot
 /// change a direction ("transceiver direction changes are not implemented"), so it never hears of
 /// one; [`reveal`] is the way back. A browser that sees a section go inactive takes the track
@@ -228,6 +242,16 @@ mod tests {
         assert_eq!(judge(&answer(&[good])), Ok(()));
         let error = judge(&answer(&[good, rejected])).expect_err("video is rejected");
         assert_eq!(error.to_string(), "the browser rejects media section 1 (video)");
+    }
+
+    #[test]
+    fn tracks_have_the_names_that_the_browser_gives_them() {
+        let audio = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendonly\r\na=msid:stream sound";
+        let others = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly";
+        assert_eq!(
+            track_names(&answer(&[audio, others])),
+            [(Kind::Audio, "sound".to_owned())].into()
+        );
     }
 
     #[test]

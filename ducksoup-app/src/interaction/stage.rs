@@ -307,6 +307,7 @@ impl Stage {
                 self.journal.log(Message::PeerServerStarted, Some(&user), fields);
                 self.journal.log(Message::PipelineCreated, Some(&user), json!({}));
                 self.confess(&user, shortcomings);
+                self.first_targets(connection, &user);
                 self.offer_is_due(&user, "peer_joined");
                 ControlFlow::Continue(())
             }

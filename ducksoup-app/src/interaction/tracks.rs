@@ -51,10 +51,7 @@ pub fn link_as_they_come(
             return drop_everything(pad);
         }
         let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
-        let track = pad.property::<Option<String>>("msid");
-        // `<stream> <track>` (RFC 8830).
-        let track = track.map(|msid| msid.rsplit(' ').next().unwrap_or_default().to_owned());
-        inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc, track }));
+        inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
     });
 }
 

@@ -206,7 +206,7 @@ messages! {
     VideoOutBitrate "video_out_bitrate" "track" Debug Interaction "The same of video." {
         "value" "the rate", "unit" "`bit/s`" }
     AudioTarget "audio_target_bitrate_updated" "track" Debug Interaction "The encoder of the participant's chain has a new target." {
-        "value" "the rate", "previous" "the rate before", "unit" "`bit/s`" }
+        "value" "the rate", "previous" "the rate before, 0 at the beginning", "unit" "`bit/s`" }
     VideoTarget "video_target_bitrate_updated" "track" Debug Interaction "The same of video." {
         "value" "the rate", "previous" "the rate before", "unit" "`bit/s`" }
     AudioInReport "audio_in_report" "track" Debug Interaction "Packets that the browser sent in the last second." {

@@ -21,6 +21,10 @@ pub(crate) const MESSAGE_COST: f64 = 1024.0;
 /// WebSockets at the same time. Ours: with their stages' pipes they stay below the usual limit
 /// of 1024 open files.
 pub(crate) const MAX_SOCKETS: usize = 512;
+/// Connections at the same time that are no WebSockets: TLS handshakes, requests, browsers that
+/// keep theirs for the next request. Others wait in the listener's queue. Ours: a page needs 20
+/// files over at most 6 connections (what browsers open to one host), and they end quickly.
+pub(crate) const MAX_CONNECTIONS: usize = 256;
 /// Words that may wait for one client; a client that does not take them is closed.
 pub(crate) const CLIENT_QUEUE: usize = 256;
 /// Frames that may wait for one stage: what eight clients can send within [`Limits::read`].
@@ -35,6 +39,13 @@ pub(crate) const MAX_HELD: usize = 32;
 /// Waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// For a TLS handshake. Ours, as that of widespread HTTP servers (10 s in Caddy's and Go's).
+    pub handshake: Duration,
+    /// For the head of a request, the first and every next one on the same connection.
+    pub head: Duration,
+    /// For all requests of one connection that is no WebSocket: nobody keeps a place by reading
+    /// slowly.
+    pub connection: Duration,
     /// From the upgrade to the join (PROTOCOL).
     pub join: Duration,
     /// Between two pings: reverse proxies close a socket that is silent for 60 s.
@@ -59,6 +70,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            connection: Duration::from_secs(600),
             join: Duration::from_secs(10),
             ping: Duration::from_secs(20),
             probe: Duration::from_secs(1),

@@ -3,6 +3,7 @@
 //! The door: HTTP and WebSockets, who may enter, and the stage processes behind.
 //!
 //! # Layout
+//! - `listener`: connections, plain or TLS, up to their first request.
 //! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`,
 //!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
@@ -17,6 +18,7 @@ mod assets;
 mod auth;
 mod guard;
 pub(crate) mod limits;
+pub mod listener;
 mod lobby;
 mod origin;
 mod rate;
@@ -58,7 +60,12 @@ impl Door {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
         let door = Self {
-            origins: Origins::new(&config.allowed_ws_origins, config.mode, port),
+            origins: Origins::new(
+                &config.allowed_ws_origins,
+                config.mode,
+                port,
+                config.tls.is_some(),
+            ),
             config,
             lobby: to_lobby,
             connections: AtomicU64::new(0),
@@ -90,13 +97,9 @@ pub async fn run(
         log::warn!(context = "init", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
     let (door, lobby, close) = Door::new(config, address.port());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = warp::serve(routes::routes(&door))
-        .incoming(listener)
-        .graceful(async {
-            let _ = stopped.await;
-        })
-        .run();
+    let (stop, stopped) = oneshot::channel();
+    let tls = door.config.tls.as_ref().map(|tls| tls.server_config().into());
+    let server = listener::accept(listener, tls, routes::routes(&door), limits, stopped);
     let mut server = tokio::spawn(server);
     let mut lobby = tokio::spawn(lobby.run());
 

@@ -4,8 +4,9 @@
 
 use super::identifier::{Identifier, IdentifierError};
 use super::join::{JoinError, JoinOptions};
+use super::request::JoinRequest;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Longest ramp, in ms; longer ones are clamped (PROTOCOL "Limits").
 pub const MAX_RAMP_MS: u32 = 5000;
@@ -182,6 +183,58 @@ impl ClientMessage {
     }
 }
 
+impl ClientMessage {
+    /// The text frame. [`ClientMessage::parse`] reads it back as it was.
+    #[must_use]
+    pub fn to_wire(&self) -> String {
+        let envelope = |kind: &str, payload: Option<String>| match payload {
+            Some(payload) => json!({"kind": kind, "payload": payload}).to_string(),
+            None => json!({"kind": kind}).to_string(),
+        };
+        match self {
+            Self::Join(options) => JoinRequest::from(options.as_ref()).to_wire(),
+            Self::Answer(answer) => envelope("client_answer", Some(json!(answer).to_string())),
+            Self::Candidate(candidate) => {
+                envelope("client_ice_candidate", Some(json!(candidate).to_string()))
+            }
+            Self::Control(control) => {
+                let (kind, payload) = control.to_wire();
+                envelope(kind, Some(payload.to_string()))
+            }
+            Self::NegotiationNeeded => envelope("client_negotiation_needed", None),
+            Self::IceConnectionState(state) => {
+                envelope(&format!("client_ice_connection_state_{state}"), None)
+            }
+            Self::Report { kind, text } | Self::Ext { kind, text } => envelope(kind, text.clone()),
+            Self::Stop => envelope("stop", None),
+            Self::Unknown(kind) => envelope(kind, None),
+        }
+    }
+}
+
+impl Control {
+    /// Its kind and its payload.
+    fn to_wire(&self) -> (&'static str, Value) {
+        let mut payload = json!({"name": self.name, "property": self.property});
+        if let Some(user) = &self.user {
+            payload["userId"] = json!(user);
+        }
+        match &self.value {
+            ControlValue::Number(number) => {
+                payload["value"] = json!(number);
+                payload["duration"] = json!(self.duration_ms);
+                ("client_control", payload)
+            }
+            ControlValue::Text(text) => {
+                payload["value"] = json!(text);
+                // A hint that nobody needs: the property's own type decides.
+                payload["kind"] = json!(PolyKind::String);
+                ("client_polycontrol", payload)
+            }
+        }
+    }
+}
+
 /// At most `max` bytes, cut between characters.
 fn cut(text: &str, max: usize) -> String {
     let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
@@ -355,7 +408,34 @@ mod tests {
             ),
             (r#"{"kind":"whatever"}"#, ClientMessage::Unknown("whatever".into())),
         ] {
-            assert_eq!(ClientMessage::parse(text), Ok(expected), "{text}");
+            assert_eq!(ClientMessage::parse(text), Ok(expected.clone()), "{text}");
+            assert_eq!(ClientMessage::parse(&expected.to_wire()), Ok(expected), "and back");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let control = |user: Option<&str>, value, duration_ms| {
+            ClientMessage::Control(Control {
+                user: user.map(|user| Identifier::new(user).expect("valid")),
+                name: "fx".into(),
+                property: "pitch".into(),
+                value,
+                duration_ms,
+            })
+        };
+        for message in [
+            ClientMessage::Answer(SessionDescription { kind: "answer".into(), sdp: "v=0\r\n".into() }),
+            ClientMessage::Candidate(IceCandidate {
+                candidate: "candidate:1".into(),
+                sdp_mid: Some("video0".into()),
+                sdp_m_line_index: Some(1),
+            }),
+            control(None, ControlValue::Number(0.5), 0),
+            control(Some("b"), ControlValue::Number(-3.0), 500),
+            control(Some("b"), ControlValue::Text("0.5".into()), 0),
+        ] {
+            assert_eq!(ClientMessage::parse(&message.to_wire()), Ok(message));
         }
     }
 

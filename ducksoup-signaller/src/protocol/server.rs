@@ -2,7 +2,7 @@
 
 //! Server → client: `{"kind": string, "payload"?: any}`.
 
-use super::client::{IceCandidate, SessionDescription};
+use super::client::{IceCandidate, ProtocolError, SessionDescription};
 use super::identifier::Identifier;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -62,6 +62,11 @@ impl ErrorCode {
             Self::Aborted => "error-aborted",
             Self::PeerConnection => "error-peer-connection",
         }
+    }
+
+    fn of_kind(kind: &str) -> Option<Self> {
+        let all = [Self::Join, Self::Duplicate, Self::Full, Self::Aborted, Self::PeerConnection];
+        all.into_iter().find(|code| code.kind() == kind)
     }
 }
 
@@ -154,11 +159,140 @@ impl ServerMessage {
         message.to_string()
     }
 
+    /// Reads one text frame; `None` when its kind is not known, which is no error: newer servers
+    /// say more.
+    ///
+    /// # Errors
+    /// When the text is no message, or its payload is not what its kind asks for.
+    pub fn from_wire(text: &str) -> Result<Option<Self>, ProtocolError> {
+        let envelope: Value =
+            serde_json::from_str(text).map_err(|_| ProtocolError::Envelope("not JSON"))?;
+        let kind = envelope
+            .get("kind")
+            .and_then(Value::as_str)
+            .ok_or(ProtocolError::Envelope("kind is missing or no string"))?;
+        let payload = envelope.get("payload").unwrap_or(&Value::Null);
+        Ok(Some(match kind {
+            "joined" => {
+                let Joined { context, ice_servers } = read("joined", payload)?;
+                let ice_servers = ice_servers.unwrap_or_default();
+                Self::Joined { context, ice_servers: ice_servers.into_iter().map(Into::into).collect() }
+            }
+            "offer" => {
+                let offer: SessionDescription = read_text("offer", payload)?;
+                if offer.kind != "offer" {
+                    return Err(refuse("offer", "type is not offer"));
+                }
+                Self::Offer(offer)
+            }
+            "candidate" => Self::Candidate(read_text("candidate", payload)?),
+            "other_joined" => {
+                let Other { user_id, stream_id } = read("other_joined", payload)?;
+                Self::OtherJoined { user: user_id, stream_id }
+            }
+            "other_left" => {
+                let Other { user_id, stream_id } = read("other_left", payload)?;
+                Self::OtherLeft { user: user_id, stream_id }
+            }
+            "start" => Self::Start { remaining: seconds(payload)? },
+            "ending" => Self::Ending,
+            "files" => Self::Files(read("files", payload)?),
+            "end" => Self::End,
+            "control_refused" => {
+                let Refusal { name, property, reason } = read("control_refused", payload)?;
+                Self::ControlRefused { name, property, reason }
+            }
+            "error" => Self::Failure(payload.as_str().unwrap_or_default().to_owned()),
+            other => match ErrorCode::of_kind(other) {
+                Some(code) => Self::Error(code),
+                // Clients stop the call on every kind that begins so.
+                None if other.starts_with("error") => Self::Failure(other.to_owned()),
+                None => return Ok(None),
+            },
+        }))
+    }
+
     /// Whether the client hangs up on this message.
     #[must_use]
     pub fn ends_call(&self) -> bool {
         matches!(self, Self::Error(_) | Self::Failure(_) | Self::End)
     }
+}
+
+/// The payload of `joined`; older servers say null for no ICE servers.
+#[derive(Deserialize)]
+struct Joined {
+    context: JoinContext,
+    #[serde(rename = "iceServers", default)]
+    ice_servers: Option<Vec<WireIceServer>>,
+}
+
+/// `RTCIceServer` as W3C WebRTC allows it: one address may come without a list.
+#[derive(Deserialize)]
+struct WireIceServer {
+    urls: OneOrMore,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    credential: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl From<WireIceServer> for IceServer {
+    fn from(server: WireIceServer) -> Self {
+        let urls = match server.urls {
+            OneOrMore::One(url) => vec![url],
+            OneOrMore::More(urls) => urls,
+        };
+        Self { urls, username: server.username, credential: server.credential }
+    }
+}
+
+/// The payload of `other_joined` and `other_left`; older servers leave the latter's stream out.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Other {
+    user_id: Identifier,
+    #[serde(default)]
+    stream_id: String,
+}
+
+/// The payload of `control_refused`.
+#[derive(Deserialize)]
+struct Refusal {
+    name: String,
+    property: String,
+    reason: String,
+}
+
+fn refuse(kind: &'static str, reason: &str) -> ProtocolError {
+    ProtocolError::Payload { kind, reason: reason.to_owned() }
+}
+
+fn read<'a, T: Deserialize<'a>>(kind: &'static str, payload: &'a Value) -> Result<T, ProtocolError> {
+    T::deserialize(payload).map_err(|error| refuse(kind, &error.to_string()))
+}
+
+/// Reads a payload that is JSON in a string.
+fn read_text<T: serde::de::DeserializeOwned>(
+    kind: &'static str,
+    payload: &Value,
+) -> Result<T, ProtocolError> {
+    let text = payload.as_str().ok_or_else(|| refuse(kind, "payload is no string"))?;
+    serde_json::from_str(text).map_err(|error| refuse(kind, &error.to_string()))
+}
+
+/// Seconds left; a fraction is cut.
+fn seconds(payload: &Value) -> Result<u32, ProtocolError> {
+    let number = payload.as_f64().filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // just checked
+    number.map(|number| number as u32).ok_or_else(|| refuse("start", "payload is no time"))
 }
 
 /// JSON in a string, as clients expect it.
@@ -172,6 +306,61 @@ mod tests {
 
     fn user(name: &str) -> Identifier {
         Identifier::new(name).expect("valid")
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_and_what_is_new_is_passed_over() {
+        for text in ["", "nope", "[]", "{}", r#"{"kind":1}"#] {
+            let read = ServerMessage::from_wire(text);
+            assert!(matches!(read, Err(ProtocolError::Envelope(_))), "{text}: {read:?}");
+        }
+        for (kind, payload) in [
+            ("joined", json!("new_interaction")),
+            ("joined", json!({"context": "x", "iceServers": []})),
+            ("offer", json!({"type": "offer", "sdp": ""})),
+            ("offer", json!(r#"{"type":"answer","sdp":""}"#)),
+            ("candidate", json!("x")),
+            ("other_joined", json!({"userId": "../x", "streamId": "s"})),
+            ("start", json!(-1)),
+            ("start", Value::Null),
+            ("files", json!({"a": "x"})),
+            ("control_refused", json!({})),
+        ] {
+            let text = json!({"kind": kind, "payload": payload}).to_string();
+            let read = ServerMessage::from_wire(&text);
+            assert!(matches!(read, Err(ProtocolError::Payload { .. })), "{text}: {read:?}");
+        }
+        for kind in ["weather", "client_answer", ""] {
+            let text = json!({"kind": kind, "payload": 1}).to_string();
+            assert_eq!(ServerMessage::from_wire(&text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn servers_of_other_makes_are_understood() {
+        let read = |text: Value| ServerMessage::from_wire(&text.to_string());
+        let joined = |ice_servers| {
+            let context = JoinContext::NewInteraction;
+            Ok(Some(ServerMessage::Joined { context, ice_servers }))
+        };
+        let said = |servers: Value| {
+            read(json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}))
+        };
+        assert_eq!(said(Value::Null), joined(vec![]));
+        let server = IceServer { urls: vec!["stun:a".into()], username: None, credential: None };
+        assert_eq!(said(json!([{"urls": "stun:a"}])), joined(vec![server]));
+        assert_eq!(
+            read(json!({"kind": "other_left", "payload": {"userId": "b"}})),
+            Ok(Some(ServerMessage::OtherLeft { user: user("b"), stream_id: String::new() }))
+        );
+        assert_eq!(
+            read(json!({"kind": "start", "payload": 29.6})),
+            Ok(Some(ServerMessage::Start { remaining: 29 }))
+        );
+        assert_eq!(
+            read(json!({"kind": "error-new"})),
+            Ok(Some(ServerMessage::Failure("error-new".into())))
+        );
     }
 
     #[test]
@@ -213,6 +402,7 @@ mod tests {
         ] {
             let text: Value = serde_json::from_str(&message.to_wire()).expect("JSON");
             assert_eq!(text, wire);
+            assert_eq!(ServerMessage::from_wire(&message.to_wire()), Ok(Some(message)), "and back");
         }
     }
 }

@@ -160,7 +160,8 @@ impl Record {
         let number = || text.trim().parse::<f64>().ok();
         match kind {
             "client_video_resolution_updated" => {
-                let height = text.split_once('x').and_then(|(_, height)| height.trim().parse().ok());
+                let height =
+                    text.split_once('x').and_then(|(_, height)| height.trim().parse().ok());
                 if let Some(height) = height {
                     self.hold(Quantity::ClientHeight, at, height);
                 }

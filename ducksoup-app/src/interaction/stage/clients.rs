@@ -8,7 +8,7 @@ use crate::interaction::{effects, lifecycle};
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, LeaveCause, StageFrame};
 use ducksoup_signaller::protocol::{
-    ClientMessage, Control, ErrorCode, Identifier, JoinOptions, ServerMessage,
+    ClientMessage, Control, ControlValue, ErrorCode, Identifier, JoinOptions, ServerMessage,
 };
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -94,10 +94,14 @@ impl Stage {
             }
             None => Err(format!("{target} is not connected")),
         };
+        let value = match &control.value {
+            ControlValue::Number(number) => json!(number),
+            ControlValue::Text(text) => json!(text),
+        };
         let mut fields = json!({
             "name": control.name,
             "property": control.property,
-            "value": control.value,
+            "value": value,
             "duration": control.duration_ms,
             "target": target,
         });

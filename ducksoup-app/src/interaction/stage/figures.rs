@@ -81,6 +81,22 @@ impl Stage {
         }
     }
 
+    /// The targets that encoders begin with.
+    pub(super) fn first_targets(&mut self, connection: Connection, user: &Identifier) {
+        let peer = self.graph.peer(connection).filter(|peer| peer.is_reencoded());
+        let Some(codecs) = peer.map(|peer| peer.shown().codecs) else {
+            return;
+        };
+        for codec in codecs {
+            let (message, range) = match codec.kind() {
+                Kind::Audio => (Message::AudioTarget, self.opening.settings.audio_bitrate),
+                Kind::Video => (Message::VideoTarget, self.opening.settings.video_bitrate),
+            };
+            let fields = json!({"value": range.default, "previous": 0, "unit": BITRATE});
+            self.journal.log(message, Some(user), fields);
+        }
+    }
+
     /// An encoder has another target.
     pub(super) fn target(
         &mut self,

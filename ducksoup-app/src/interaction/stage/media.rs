@@ -64,11 +64,12 @@ impl Stage {
             PeerInput::ConnectionState(state) => {
                 return self.connection_state(connection, &user, state);
             }
-            PeerInput::TrackReceived { kind, ssrc, track } => {
+            PeerInput::TrackReceived { kind, ssrc } => {
                 if let Some(ssrc) = ssrc {
                     peer.traffic.comes(kind, ssrc);
                 }
                 let mime = peer.codec(kind).map(Codec::mime);
+                let track = peer.track_names.get(&kind);
                 let fields =
                     json!({"type": kind.name(), "track": track, "ssrc": ssrc, "mime": mime});
                 self.journal.log(Message::InTrackReceived, Some(&user), fields);
@@ -79,6 +80,9 @@ impl Stage {
             }
             PeerInput::TrackReady(kind) => {
                 let all = peer.track_ready(kind);
+                if all {
+                    peer.find_pair(&inputs);
+                }
                 let fields = json!({"type": kind.name()});
                 self.journal.log(Message::InTrackAdded, Some(&user), fields);
                 if all {
@@ -109,17 +113,9 @@ impl Stage {
     ) -> ControlFlow<()> {
         let fields = json!({"value": format!("{state:?}").to_lowercase()});
         self.journal.log(Message::ServerConnectionState, Some(user), fields);
-        match state {
-            gst_webrtc::WebRTCPeerConnectionState::Connected => {
-                if let Some(peer) = self.graph.peer(connection) {
-                    peer.find_pair(&self.inputs);
-                }
-            }
-            gst_webrtc::WebRTCPeerConnectionState::Failed => {
-                let error = "ICE or DTLS failed";
-                return self.fail(connection, user, Message::ServerConnectionFailed, error);
-            }
-            _ => {}
+        if state == gst_webrtc::WebRTCPeerConnectionState::Failed {
+            let error = "ICE or DTLS failed";
+            return self.fail(connection, user, Message::ServerConnectionFailed, error);
         }
         ControlFlow::Continue(())
     }
