@@ -134,8 +134,9 @@ impl Graph {
         }
         peer.receive_tracks(self.settings.twcc);
         self.peers.insert(connection, peer);
-        let refusals = choice.refusals.into_iter().map(Shortcoming::Gpu);
-        Ok(refusals.chain(overlay.err()).collect())
+        let refused = !choice.refusals.is_empty();
+        let gpu = refused.then_some(Shortcoming::Gpu(choice.refusals));
+        Ok(gpu.into_iter().chain(overlay.err()).collect())
     }
 
     /// A connected peer.
