@@ -42,6 +42,12 @@ pub enum Mode {
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -82,7 +88,7 @@ pub struct TlsFiles {
 pub struct TurnConfig {
     /// What participants are told: a host name or an address.
     pub address: String,
-    /// Where it listens, UDP and TCP.
+    /// Where it listens, UDP and TCP; 0 is any free port.
     pub port: u16,
     /// The address that it relays from.
     pub public_ip: IpAddr,

@@ -18,5 +18,5 @@ pub use client::{
     ProtocolError, SessionDescription,
 };
 pub use identifier::{Identifier, IdentifierError, MAX_IDENTIFIER};
-pub use join::{JoinError, JoinOptions, MAX_FX, RecordingMode, VideoFormat};
+pub use join::{JoinError, JoinOptions, MAX_DURATION, MAX_FX, RecordingMode, VideoFormat};
 pub use server::{ErrorCode, IceServer, JoinContext, ServerMessage};

@@ -9,6 +9,7 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`candidates`] | which addresses browsers are told of (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`chain`], [`effects`] | recording modes and effects become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
@@ -19,6 +20,7 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod candidates;
 pub mod carrier;
 pub mod chain;
 pub mod effects;

@@ -167,8 +167,8 @@ impl Stage {
     fn frame(&mut self, frame: DoorFrame) -> ControlFlow<()> {
         match frame {
             DoorFrame::Open(_) => eprintln!("the door opened this stage twice"),
-            DoorFrame::Join { connection, origin: _, options } => {
-                return self.join(connection, options);
+            DoorFrame::Join { connection, origin: _, options, ice_servers } => {
+                return self.join(connection, options, ice_servers);
             }
             DoorFrame::Message { connection, message } => {
                 return self.client_message(connection, message);

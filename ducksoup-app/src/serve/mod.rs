@@ -8,6 +8,7 @@
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
 //! - `worker`: the stage processes.
+//! - `turn`: the embedded TURN server.
 //! - `limits`: every wait and size.
 //!
 //! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
@@ -24,6 +25,7 @@ mod roster;
 mod routes;
 mod socket;
 mod stats;
+mod turn;
 mod worker;
 
 pub use limits::Limits;
@@ -39,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
+use turn::Turn;
 
 /// What requests and sockets share.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ struct Door {
     config: Config,
     origins: Origins,
     lobby: mpsc::Sender<Request>,
+    turn: Option<Turn>,
     connections: AtomicU64,
     /// One permit for each socket.
     sockets: Arc<Semaphore>,
@@ -54,13 +58,14 @@ struct Door {
 }
 
 impl Door {
-    fn new(config: Config, port: u16) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
+    fn new(config: Config, port: u16, turn: Option<Turn>) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
         let door = Self {
             origins: Origins::new(&config.allowed_ws_origins, config.mode, port),
             config,
             lobby: to_lobby,
+            turn,
             connections: AtomicU64::new(0),
             sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
             closing,
@@ -77,7 +82,8 @@ impl Door {
 /// [`Limits::shutdown`]) and every client hear its last word.
 ///
 /// # Errors
-/// When the listener has no address, or a fault of our own leaves nobody to let clients in.
+/// When the listener has no address, the TURN server's port cannot be listened on, or a fault of
+/// our own leaves nobody to let clients in.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -89,7 +95,13 @@ pub async fn run(
     if !config.protected_pages_open() {
         log::warn!(context = "server", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
-    let (door, lobby, close) = Door::new(config, address.port());
+    // Dropped at the end of this function: media flow until the stages have ended.
+    let (_serving, stopped) = watch::channel(false);
+    let turn = match &config.turn {
+        Some(turn) => Some(Turn::start(turn, &config.stage_settings(), stopped).await?),
+        None => None,
+    };
+    let (door, lobby, close) = Door::new(config, address.port(), turn);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = warp::serve(routes::routes(&door))
         .incoming(listener)

@@ -7,7 +7,7 @@ use crate::interaction::input::{Input, Inputs, PeerInput};
 use crate::interaction::{effects, lifecycle};
 use ducksoup_signaller::frame::{Connection, LeaveCause, StageFrame};
 use ducksoup_signaller::protocol::{
-    ClientMessage, Control, ErrorCode, Identifier, JoinOptions, ServerMessage,
+    ClientMessage, Control, ErrorCode, IceServer, Identifier, JoinOptions, ServerMessage,
 };
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -21,6 +21,7 @@ impl Stage {
         &mut self,
         connection: Connection,
         options: Box<JoinOptions>,
+        ice_servers: Vec<IceServer>,
     ) -> ControlFlow<()> {
         if let Err(error) = effects::check(&options, &self.opening.settings) {
             let fields = json!({"error": error.to_string()});
@@ -29,7 +30,7 @@ impl Stage {
             self.door.send(StageFrame::Close { connection });
             return ControlFlow::Continue(());
         }
-        self.advance(lifecycle::Input::Join { connection, options })
+        self.advance(lifecycle::Input::Join { connection, options, ice_servers })
     }
 
     pub(super) fn client_message(

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How many may have what: allocations of one user and of all, and the ports they have.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Allocations of one credential. Ours: a browser makes one for each of its networks and each of
+/// the two URLs; a laptop with two networks and a tunnel has six.
+const PER_USER: usize = 16;
+/// Open files that are not for TURN: the door's sockets and the stages' pipes
+/// ([`MAX_SOCKETS`](super::super::limits::MAX_SOCKETS)).
+const FILES_OF_OTHERS: u64 = 896;
+/// Open files that are asked for. Ours: allocations for as many participants as have a socket.
+pub(super) const FILES_WANTED: u64 = 4096;
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Allocations.
+    pub(super) allocations: usize,
+    /// TCP connections.
+    pub(super) connections: usize,
+}
+
+impl Bounds {
+    /// What a process may have that may open so many files: one for each allocation, one for each
+    /// connection.
+    pub(super) fn of(files: u64) -> Self {
+        let half = files.min(FILES_WANTED).saturating_sub(FILES_OF_OTHERS) / 2;
+        let each = usize::try_from(half).unwrap_or(usize::MAX).max(64);
+        Self { allocations: each, connections: each }
+    }
+}
+
+/// Why there is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Full {
+    /// This user has enough.
+    #[error("the user's allocations are used up")]
+    User,
+    /// All have together.
+    #[error("all allocations are used up")]
+    All,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    users: HashMap<String, usize>,
+    ports: BTreeSet<u16>,
+    all: usize,
+}
+
+/// Counts allocations.
+#[derive(Debug)]
+pub(super) struct Quota {
+    allocations: usize,
+    /// Held for a few instructions each time.
+    taken: Mutex<Taken>,
+}
+
+/// One allocation's place; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    quota: Arc<Quota>,
+    user: String,
+    port: Option<u16>,
+}
+
+impl Quota {
+    /// Nothing is taken yet.
+    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { allocations: bounds.allocations, taken: Mutex::default() })
+    }
+
+    /// A place for an allocation of that user.
+    ///
+    /// # Errors
+    /// When the user, or all together, have enough.
+    pub(super) fn take(self: &Arc<Self>, user: &str) -> Result<Place, Full> {
+        let mut taken = self.taken();
+        if taken.all >= self.allocations {
+            return Err(Full::All);
+        }
+        let own = taken.users.entry(user.to_owned()).or_default();
+        if *own >= PER_USER {
+            return Err(Full::User);
+        }
+        *own += 1;
+        taken.all += 1;
+        Ok(Place { quota: Arc::clone(self), user: user.to_owned(), port: None })
+    }
+
+    /// Whether that port is one that is relayed *from*: between two allocations nothing passes.
+    pub(super) fn is_relay(&self, port: u16) -> bool {
+        self.taken().ports.contains(&port)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Notes the port that is relayed from.
+    pub(super) fn has_port(&mut self, port: u16) {
+        self.port = Some(port);
+        self.quota.taken().ports.insert(port);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.quota.taken();
+        taken.all -= 1;
+        if let Some(port) = self.port {
+            taken.ports.remove(&port);
+        }
+        if let Some(own) = taken.users.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                taken.users.remove(&self.user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_and_all_users_have_a_bound_and_get_back_what_they_give_back() {
+        let quota = Quota::new(Bounds { allocations: PER_USER + 2, connections: 0 });
+        let mut of_a: Vec<_> = (0..PER_USER).map(|_| quota.take("a").expect("a place")).collect();
+        assert_eq!(quota.take("a").err(), Some(Full::User));
+        let of_b = [quota.take("b"), quota.take("b")];
+        assert!(of_b.iter().all(Result::is_ok));
+        assert_eq!(quota.take("c").err(), Some(Full::All));
+        of_a.pop();
+        assert!(quota.take("a").is_ok());
+        drop((of_a, of_b));
+        let taken = quota.taken();
+        assert_eq!((taken.all, taken.users.len(), taken.ports.len()), (0, 0, 0), "no memory of it");
+    }
+
+    #[test]
+    fn ports_of_allocations_are_known_as_long_as_they_last() {
+        let quota = Quota::new(Bounds::of(1024));
+        let mut place = quota.take("a").expect("a place");
+        place.has_port(40_000);
+        assert!(quota.is_relay(40_000) && !quota.is_relay(40_001));
+        drop(place);
+        assert!(!quota.is_relay(40_000));
+    }
+
+    #[test]
+    fn the_bounds_leave_files_for_the_rest_of_the_door() {
+        for (files, each) in [(0, 64), (1024, 64), (2048, 576), (4096, 1600), (1 << 30, 1600)] {
+            assert_eq!(Bounds::of(files), Bounds { allocations: each, connections: each });
+        }
+    }
+}
