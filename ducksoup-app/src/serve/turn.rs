@@ -39,7 +39,7 @@ use permit::{Permits, ephemeral_ports};
 use quota::{Bounds, Place, Quota};
 use rand::Rng as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use session::{Now, Rules};
+use session::{Grant, Now, Parity, Rules};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -77,7 +77,7 @@ pub(crate) struct Turn {
 struct Shared {
     rules: Rules,
     quota: Arc<Quota>,
-    /// Where relays are not: webrtcbin needs these ports.
+    /// Where relays are not, if possible: webrtcbin needs these ports.
     media_ports: Option<(u16, u16)>,
     refusals: Mutex<Refusals>,
     stopped: watch::Receiver<bool>,
@@ -168,29 +168,38 @@ impl Shared {
     ///
     /// # Errors
     /// The code of the refusal, when there is no more.
-    async fn open(&self, username: &str) -> Result<Relay, u16> {
+    async fn open(&self, grant: &Grant) -> Result<Relay, u16> {
         use stun_types::attribute::ErrorCode;
-        let mut place = self.quota.take(username).map_err(|full| match full {
+        let mut place = self.quota.take(&grant.username).map_err(|full| match full {
             quota::Full::User => ErrorCode::ALLOCATION_QUOTA_REACHED,
             quota::Full::All => ErrorCode::INSUFFICIENT_CAPACITY,
         })?;
         let public = self.rules.permits.public;
         // Held until the end, or the kernel would give the same port again.
-        let mut unfit = Vec::new();
-        for _ in 0..ATTEMPTS {
+        let mut odd = Vec::new();
+        let mut of_media = Vec::new();
+        let (socket, port) = loop {
             let bound = UdpSocket::bind((any(public), 0)).await;
-            let port = bound.as_ref().ok().and_then(|socket| socket.local_addr().ok());
-            let (Ok(socket), Some(port)) = (bound, port.map(|address| address.port())) else {
-                break;
+            let Some((socket, port)) = bound.ok().and_then(|socket| {
+                let port = socket.local_addr().ok()?.port();
+                Some((socket, port))
+            }) else {
+                return Err(ErrorCode::INSUFFICIENT_CAPACITY);
             };
-            if self.media_ports.is_some_and(|(min, max)| (min..=max).contains(&port)) {
-                unfit.push(socket);
-                continue;
+            if grant.parity == Parity::Even && port % 2 == 1 {
+                odd.push(socket);
+            } else if self.media_ports.is_some_and(|(min, max)| (min..=max).contains(&port)) {
+                of_media.push((socket, port));
+            } else {
+                break (socket, port);
             }
-            place.has_port(port);
-            return Ok(Relay { socket, address: SocketAddr::new(public, port), _place: place });
-        }
-        Err(ErrorCode::INSUFFICIENT_CAPACITY)
+            if odd.len() + of_media.len() == ATTEMPTS {
+                // Media may have all ports there are; better one port less for them than no relay.
+                break of_media.pop().ok_or(ErrorCode::INSUFFICIENT_CAPACITY)?;
+            }
+        };
+        place.has_port(port);
+        Ok(Relay { socket, address: SocketAddr::new(public, port), _place: place })
     }
 
     /// One line for many refusals.

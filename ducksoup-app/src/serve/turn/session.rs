@@ -62,11 +62,22 @@ pub(super) struct Now {
     pub(super) unix: u64,
 }
 
+/// Which ports will do (RFC 8656, section 18.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parity {
+    /// All.
+    Any,
+    /// The even ones.
+    Even,
+}
+
 /// A relay is wanted, and may be had.
 #[derive(Debug)]
 pub(super) struct Grant {
     /// Whose it will be.
     pub(super) username: String,
+    /// Of its port.
+    pub(super) parity: Parity,
     request: Vec<u8>,
     key: IntegrityKey,
 }
@@ -105,7 +116,7 @@ struct Signed {
 enum Outcome {
     Success,
     Lifetime(u32),
-    Open,
+    Open(Parity),
     Again(Vec<u8>),
 }
 
@@ -227,8 +238,9 @@ impl Session {
                 Action::Answer(answer::success(message, &[&Lifetime::new(seconds)], key))
             }
             Ok(Outcome::Again(answer)) => Action::Answer(answer),
-            Ok(Outcome::Open) => Action::Open(Grant {
+            Ok(Outcome::Open(parity)) => Action::Open(Grant {
                 username: signed.username,
+                parity,
                 request: message.as_bytes().to_vec(),
                 key: signed.key,
             }),
@@ -346,10 +358,12 @@ impl Session {
         if wanted_family(message).unwrap_or(AddressFamily::IPV4) != family(rules.permits.public) {
             return Err(ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED.into());
         }
-        if message.has_attribute(EvenPort::TYPE) || message.has_attribute(ReservationToken::TYPE) {
+        let even = message.attribute::<EvenPort>();
+        let is_reserved = even.as_ref().is_ok_and(EvenPort::requested);
+        if is_reserved || message.has_attribute(ReservationToken::TYPE) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY.into());
         }
-        Ok(Outcome::Open)
+        Ok(Outcome::Open(if even.is_ok() { Parity::Even } else { Parity::Any }))
     }
 }
 
