@@ -7,17 +7,63 @@
 //! added, not put in their place: somebody on the same network still finds the short way.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
+/// Longest wait for the first of the machine's own addresses. Ours: they are known at once, but
+/// machines are busy. When every port is taken, webrtcbin 1.22 says nothing at all.
+const LIMIT: Duration = Duration::from_secs(5);
 /// Of two ways that both work, the short one: one step of local preference (RFC 8445, section
 /// 5.1.2.1) below the candidate it is made from.
 const STEP: u32 = 1 << 8;
 /// Longest foundation (RFC 8839, section 5.1).
 const MAX_FOUNDATION: usize = 32;
 
-/// Whether a candidate is one of the machine's own UDP sockets.
-#[must_use]
-pub fn is_udp_host(candidate: &str) -> bool {
-    parse(candidate).is_some()
+/// Why a connection has no address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoCandidate {
+    /// Every port of the range is taken.
+    #[error("no port of DUCKSOUP_MEDIA_PORTS ({0}-{1}) is free")]
+    Ports(u16, u16),
+    /// There is no range, so it must be the network.
+    #[error("no network address is found")]
+    Network,
+}
+
+/// Whether a connection has found an address of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gathering {
+    /// Nobody has asked yet.
+    #[default]
+    Unasked,
+    /// It has until then.
+    Until(Instant),
+    /// It has.
+    Found,
+}
+
+impl Gathering {
+    /// An offer is made; with the first one it begins to look.
+    pub fn offered(&mut self, now: Instant) {
+        if *self == Self::Unasked {
+            *self = Self::Until(now + LIMIT);
+        }
+    }
+
+    /// A candidate is found; it may come before the offer is seen.
+    pub fn found(&mut self, candidate: &str) {
+        if parse(candidate).is_some() {
+            *self = Self::Found;
+        }
+    }
+
+    /// When it is too late.
+    #[must_use]
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Until(deadline) => Some(deadline),
+            Self::Unasked | Self::Found => None,
+        }
+    }
 }
 
 /// The candidate that browsers are told of besides this one: the same port at the public address.
@@ -113,9 +159,27 @@ mod tests {
     }
 
     #[test]
-    fn only_own_udp_sockets_are_host_candidates_here() {
-        assert!(is_udp_host("candidate:1 1 UDP 2015363327 10.0.0.5 40000 typ host"));
-        assert!(!is_udp_host("candidate:2 1 TCP 1015021823 10.0.0.5 9 typ host tcptype active"));
-        assert!(!is_udp_host("candidate:4 1 UDP 1 203.0.113.7 4 typ srflx raddr 10.0.0.5 rport 4"));
+    fn a_connection_has_five_seconds_for_its_first_udp_socket() {
+        let host = "candidate:1 1 UDP 2015363327 10.0.0.5 40000 typ host";
+        let tcp = "candidate:2 1 TCP 1015021823 10.0.0.5 9 typ host tcptype active";
+        let reflexive = "candidate:4 1 UDP 1 203.0.113.7 4 typ srflx raddr 10.0.0.5 rport 4";
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        let after = |steps: &[&dyn Fn(&mut Gathering)]| {
+            let mut gathering = Gathering::default();
+            steps.iter().for_each(|step| step(&mut gathering));
+            gathering.deadline()
+        };
+        let offered = |gathering: &mut Gathering| gathering.offered(now);
+        let again = |gathering: &mut Gathering| gathering.offered(later);
+        let found = |candidate| move |gathering: &mut Gathering| gathering.found(candidate);
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[&offered]), Some(now + LIMIT));
+        assert_eq!(after(&[&offered, &again]), Some(now + LIMIT), "the first offer counts");
+        assert_eq!(after(&[&offered, &found(host)]), None);
+        assert_eq!(after(&[&found(host), &offered]), None);
+        assert_eq!(after(&[&offered, &found(host), &again]), None);
+        assert_eq!(after(&[&offered, &found(tcp)]), Some(now + LIMIT));
+        assert_eq!(after(&[&offered, &found(reflexive)]), Some(now + LIMIT));
     }
 }

@@ -248,10 +248,21 @@ impl Graph {
         }
     }
 
-    /// When somebody on the way out has taken too long.
+    /// When somebody on the way in or out has taken too long.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.leaving.values().map(Leaving::deadline).min()
+        let arriving = self.peers.values().filter_map(Peer::gathering_deadline);
+        self.leaving.values().map(Leaving::deadline).chain(arriving).min()
+    }
+
+    /// Those who have found no address of their own in time.
+    #[must_use]
+    pub fn unreachable(&self, now: Instant) -> Vec<(Connection, Identifier)> {
+        self.peers
+            .values()
+            .filter(|peer| peer.gathering_deadline().is_some_and(|deadline| deadline <= now))
+            .map(|peer| (peer.connection, peer.options.user.clone()))
+            .collect()
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

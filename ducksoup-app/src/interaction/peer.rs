@@ -13,6 +13,7 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
+use super::candidates::Gathering;
 use super::chain::{Chain, ChainError, Layout, Mode, Values};
 use super::effects;
 use super::input::{Input, Inputs, PeerInput};
@@ -27,6 +28,7 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,7 @@ pub struct Peer {
     /// Whether an offer is due as soon as all promises are there.
     stale: bool,
     negotiation: Negotiation,
+    gathering: Gathering,
     /// Media sections, those of the next offer included.
     sections: u32,
     /// Sections that the latest offer kept from the browser.
@@ -145,6 +148,7 @@ impl Peer {
             unpromised: 0,
             stale: false,
             negotiation: Negotiation::default(),
+            gathering: Gathering::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
             chains,
@@ -302,6 +306,7 @@ impl Peer {
         offer: &gst_webrtc::WebRTCSessionDescription,
     ) -> gst_webrtc::WebRTCSessionDescription {
         self.negotiation.made();
+        self.gathering.offered(Instant::now());
         self.hidden = self
             .routes
             .values()
@@ -338,6 +343,17 @@ impl Peer {
         if self.negotiation.answered() == Step::CreateOffer {
             webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
         }
+    }
+
+    /// Notes one of our own candidates.
+    pub fn found(&mut self, candidate: &str) {
+        self.gathering.found(candidate);
+    }
+
+    /// When it is too late for the first of our own candidates.
+    #[must_use]
+    pub fn gathering_deadline(&self) -> Option<Instant> {
+        self.gathering.deadline()
     }
 
     /// Takes one of the client's candidates.

@@ -5,6 +5,7 @@
 mod clients;
 mod media;
 
+use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
 use super::events::Event;
 use super::graph::Graph;
@@ -134,6 +135,13 @@ impl Stage {
             self.journal.error("pipeline", "gstreamer_pipeline_error", user.as_ref(), fields);
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
+        }
+        for (connection, user) in self.graph.unreachable(now) {
+            let error = match self.opening.settings.media_ports {
+                Some((min, max)) => NoCandidate::Ports(min, max),
+                None => NoCandidate::Network,
+            };
+            self.fail(connection, &user, "server_candidates_missing", &error.to_string())?;
         }
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;

@@ -59,6 +59,7 @@ impl Stage {
             },
             PeerInput::AnswerSet(Ok(())) => peer.answered(&inputs),
             PeerInput::LocalCandidate { m_line, candidate } => {
+                peer.found(&candidate);
                 self.signaller.add_ice(&session(connection), &candidate, m_line, None);
                 let public = self.opening.settings.host_candidate;
                 if let Some(other) = public.and_then(|ip| candidates::public(&candidate, ip)) {
