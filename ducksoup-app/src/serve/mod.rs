@@ -58,7 +58,11 @@ struct Door {
 }
 
 impl Door {
-    fn new(config: Config, port: u16, turn: Option<Turn>) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
+    fn new(
+        config: Config,
+        port: u16,
+        turn: Option<Turn>,
+    ) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
         let door = Self {

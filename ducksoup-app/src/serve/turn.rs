@@ -114,15 +114,14 @@ impl Turn {
         stopped: watch::Receiver<bool>,
     ) -> io::Result<Self> {
         let (udp, tcp) = listen(config.port).await.map_err(|error| {
-            let reason = format!(
-                "DUCKSOUP_TURN_PORT: port {} cannot be listened on: {error}",
-                config.port
-            );
+            let reason =
+                format!("DUCKSOUP_TURN_PORT: port {} cannot be listened on: {error}", config.port);
             io::Error::new(error.kind(), reason)
         })?;
         let port = udp.local_addr()?.port();
         let bounds = Bounds::of(open_files());
-        let lifetime = Duration::from_secs(u64::from(MAX_DURATION) + u64::from(settings.abort_delay));
+        let lifetime =
+            Duration::from_secs(u64::from(MAX_DURATION) + u64::from(settings.abort_delay));
         let secret = Secret::new(rand::rng().random::<u128>().to_string());
         let public = config.public_ip;
         let inside = if is_own(public) { None } else { facing(public) };

@@ -66,7 +66,7 @@ pub(super) fn data(peer: SocketAddr, packet: &[u8]) -> Vec<u8> {
     let peer = XorPeerAddress::new(peer, transaction);
     let added =
         message.add_attribute(&peer).and_then(|()| message.add_attribute(&Data::new(packet)));
-    finished(message, added)
+    finished(message, &added)
 }
 
 /// A peer's packet, for a client that has a channel for it.
@@ -94,13 +94,10 @@ fn written(
             None => Ok(()),
         })
         .and_then(|()| message.add_fingerprint());
-    finished(message, added)
+    finished(message, &added)
 }
 
 /// Nothing is sent of a message that cannot be written: it would be a fault of ours, or too large.
-fn finished(message: MessageWriteVec, added: Result<(), StunWriteError>) -> Vec<u8> {
-    match added {
-        Ok(()) => message.finish(),
-        Err(_) => Vec::new(),
-    }
+fn finished(message: MessageWriteVec, added: &Result<(), StunWriteError>) -> Vec<u8> {
+    if added.is_ok() { message.finish() } else { Vec::new() }
 }

@@ -112,7 +112,8 @@ mod tests {
         assert_eq!(password(&given.username, 1_000_000), Some(given.password));
         assert!(password(&given.username, 1_001_499).is_some());
         assert_eq!(password(&given.username, 1_001_500), None, "expired");
-        for name in ["", "12", ":12", "12:", "x:12", "-1:12", "1e9:12", "99999999999999999999999:1"] {
+        for name in ["", "12", ":12", "12:", "x:12", "-1:12", "1e9:12", "99999999999999999999999:1"]
+        {
             assert_eq!(password(name, 1_000_000), None, "{name}");
         }
         assert_eq!(password(&format!("2000000:{}", "9".repeat(100)), 1), None);

@@ -70,8 +70,8 @@ impl Leg {
                     Some(message) => self.take(&message).await,
                     None => break,
                 },
-                Some((length, peer)) = received(self.relay.as_ref(), &mut buffer) => {
-                    self.from_peer(peer, &buffer[..length]).await
+                (length, peer) = received(self.relay.as_ref(), &mut buffer) => {
+                    self.deliver(peer, &buffer[..length]).await
                 }
                 () = sleep_until(until.into()) => break,
                 () = shared.stops() => break,
@@ -130,11 +130,11 @@ impl Leg {
         }
     }
 
-    async fn from_peer(&mut self, peer: SocketAddr, packet: &[u8]) -> ControlFlow<()> {
+    async fn deliver(&mut self, peer: SocketAddr, packet: &[u8]) -> ControlFlow<()> {
         if packet.len() > MAX_MESSAGE {
             return ControlFlow::Continue(());
         }
-        match self.session.from_peer(peer, packet, &self.shared.rules, now()) {
+        match self.session.deliver(peer, packet, &self.shared.rules, now()) {
             Some(message) => {
                 self.relayed.1 += packet.len() as u64;
                 self.say(message).await
@@ -167,11 +167,11 @@ impl Leg {
 }
 
 /// The next packet of a peer; never, without a relay. An error tells of an earlier packet.
-async fn received(relay: Option<&Relay>, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
+async fn received(relay: Option<&Relay>, buffer: &mut [u8]) -> (usize, SocketAddr) {
     match relay {
         Some(relay) => loop {
             match relay.socket.recv_from(buffer).await {
-                Ok(received) => return Some(received),
+                Ok(received) => return received,
                 Err(_) => tokio::time::sleep(super::PAUSE).await,
             }
         },

@@ -38,9 +38,7 @@ impl Permits {
         if plain.is_loopback() || plain.is_unspecified() || plain.is_multicast() {
             return false;
         }
-        plain == address
-            && self.is_family(address)
-            && (address == self.public || is_own(address))
+        plain == address && self.is_family(address) && (address == self.public || is_own(address))
     }
 
     /// Whether a port of such an address may be relayed to.
@@ -105,7 +103,8 @@ mod tests {
 
     fn is_own(address: IpAddr) -> bool {
         // A careless answer: the rules come first.
-        address.is_loopback() || [ip("10.0.0.5"), ip("172.17.0.1"), ip("fd00::5")].contains(&address)
+        address.is_loopback()
+            || [ip("10.0.0.5"), ip("172.17.0.1"), ip("fd00::5")].contains(&address)
     }
 
     #[test]

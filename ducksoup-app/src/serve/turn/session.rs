@@ -183,7 +183,7 @@ impl Session {
     }
 
     /// A peer's packet as the client is to get it, when it is to get it.
-    pub(super) fn from_peer(
+    pub(super) fn deliver(
         &self,
         from: SocketAddr,
         packet: &[u8],
@@ -258,8 +258,7 @@ impl Session {
         }
         let username = message.attribute::<Username>();
         let nonce = message.attribute::<Nonce>();
-        let (Ok(username), Ok(nonce), true) =
-            (username, nonce, message.has_attribute(Realm::TYPE))
+        let (Ok(username), Ok(nonce), true) = (username, nonce, message.has_attribute(Realm::TYPE))
         else {
             return Err(ErrorCode::BAD_REQUEST);
         };
@@ -457,20 +456,14 @@ fn relay(peer: SocketAddr, packet: &[u8], rules: &Rules) -> Option<Action> {
 }
 
 /// Refuses attributes that have to be understood and are not.
-fn check(
-    message: &Message<'_>,
-    known: &[AttributeType],
-) -> Result<(), Refusal> {
+fn check(message: &Message<'_>, known: &[AttributeType]) -> Result<(), Refusal> {
     match unknown(message, known) {
         None => Ok(()),
         Some(unknown) => Err(Refusal { code: ErrorCode::UNKNOWN_ATTRIBUTE, unknown }),
     }
 }
 
-fn unknown(
-    message: &Message<'_>,
-    known: &[AttributeType],
-) -> Option<Vec<AttributeType>> {
+fn unknown(message: &Message<'_>, known: &[AttributeType]) -> Option<Vec<AttributeType>> {
     let signing = [Username::TYPE, Realm::TYPE, Nonce::TYPE, MessageIntegrity::TYPE];
     let unknown: Vec<_> = message
         .iter_attributes()

@@ -6,7 +6,7 @@ use super::*;
 use crate::config::Secret;
 use proptest::prelude::*;
 use stun_types::attribute::AttributeWrite;
-use stun_types::message::{Method, MessageWrite as _, MessageWriteExt as _, MessageWriteVec};
+use stun_types::message::{MessageWrite as _, MessageWriteExt as _, MessageWriteVec, Method};
 
 const CLIENT: &str = "198.51.100.9:6000";
 const HOUR: u64 = 3600;
@@ -85,10 +85,7 @@ impl Plan {
     }
 
     fn now(&self) -> Now {
-        Now {
-            instant: self.start + Duration::from_secs(self.seconds),
-            unix: HOUR + self.seconds,
-        }
+        Now { instant: self.start + Duration::from_secs(self.seconds), unix: HOUR + self.seconds }
     }
 
     fn key(&self) -> IntegrityKey {
@@ -139,7 +136,8 @@ impl Plan {
     /// A request with peer addresses, which are written with its transaction.
     fn with_peers(&self, method: Method, peers: &[&str], channel: Option<u16>) -> Vec<u8> {
         let transaction = stun_types::message::TransactionId::generate();
-        let kind = stun_types::message::MessageType::from_class_method(MessageClass::Request, method);
+        let kind =
+            stun_types::message::MessageType::from_class_method(MessageClass::Request, method);
         let mut message = Message::builder(kind, transaction, MessageWriteVec::new());
         if let Some(number) = channel {
             message.add_attribute(&ChannelNumber::new(number)).expect("fits");
@@ -164,7 +162,8 @@ impl Plan {
 
     fn send(&mut self, peer: &str, data: &[u8]) -> Option<(SocketAddr, Vec<u8>)> {
         let transaction = stun_types::message::TransactionId::generate();
-        let kind = stun_types::message::MessageType::from_class_method(MessageClass::Indication, SEND);
+        let kind =
+            stun_types::message::MessageType::from_class_method(MessageClass::Indication, SEND);
         let mut message = Message::builder(kind, transaction, MessageWriteVec::new());
         let peer = XorPeerAddress::new(address(peer), transaction);
         message.add_attribute(&peer).expect("fits");
@@ -177,7 +176,7 @@ impl Plan {
     }
 
     fn hear(&self, peer: &str, data: &[u8]) -> Option<Vec<u8>> {
-        self.session.from_peer(address(peer), data, &self.rules, self.now())
+        self.session.deliver(address(peer), data, &self.rules, self.now())
     }
 }
 
