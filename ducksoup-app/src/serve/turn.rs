@@ -167,9 +167,9 @@ impl Shared {
     ///
     /// # Errors
     /// The code of the refusal, when there is no more.
-    async fn open(&self, grant: &Grant) -> Result<Relay, u16> {
+    async fn open(&self, grant: &Grant, client: IpAddr) -> Result<Relay, u16> {
         use stun_types::attribute::ErrorCode;
-        let mut place = self.quota.take(&grant.username).map_err(|full| match full {
+        let mut place = self.quota.take(&grant.username, client).map_err(|full| match full {
             quota::Full::User => ErrorCode::ALLOCATION_QUOTA_REACHED,
             quota::Full::All => ErrorCode::INSUFFICIENT_CAPACITY,
         })?;

@@ -99,7 +99,7 @@ impl Leg {
             Action::Open(grant) => {
                 // What is left of an allocation whose time was up.
                 self.relay = None;
-                let opened = self.shared.open(&grant).await;
+                let opened = self.shared.open(&grant, self.client.ip()).await;
                 let address = opened.as_ref().map(|relay| relay.address).map_err(|code| *code);
                 match address {
                     Ok(_) => log::debug!(context = "server", client:% = self.client,
