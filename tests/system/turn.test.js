@@ -76,25 +76,33 @@ const route = (page) =>
     return local && { type: local.candidateType, protocol: local.relayProtocol };
   });
 
-/** Where servers like this one stand. */
-const SITES = {
-  /** With the address that participants know. */
-  "in the open": () => ({ DUCKSOUP_PUBLIC_IP: ownAddress() }),
-  /** Behind a translator that owns that address (one of RFC 5737, which leads nowhere). */
-  "behind a translator": () => ({
-    DUCKSOUP_PUBLIC_IP: "203.0.113.7",
-    DUCKSOUP_EXPLICIT_HOST_CANDIDATE: "true",
-  }),
-};
+/**
+ * Where servers like this one stand, and what the browser calls its own end of the way.
+ * @type {{place: string, settings: Record<string, string>, type: string}[]}
+ */
+const SITES = [
+  {
+    place: "in the open",
+    settings: { DUCKSOUP_PUBLIC_IP: ownAddress() },
+    type: "relay",
+  },
+  {
+    place: "behind a translator",
+    // RFC 5737: an address that leads nowhere.
+    settings: { DUCKSOUP_PUBLIC_IP: "203.0.113.7", DUCKSOUP_EXPLICIT_HOST_CANDIDATE: "true" },
+    // The relay, as the server sees it from inside.
+    type: "prflx",
+  },
+];
 
-for (const [place, settings] of Object.entries(SITES)) {
+for (const { place, settings, type } of SITES) {
   describe(`the embedded TURN server of a site ${place}`, () => {
     /** @type {Study} */
     let study;
 
     before(async () => {
       study = await Study.open({
-        ...settings(),
+        ...settings,
         DUCKSOUP_TURN_ADDRESS: ownAddress(),
         DUCKSOUP_TURN_PORT: String(await freePort()),
       });
@@ -113,7 +121,7 @@ for (const [place, settings] of Object.entries(SITES)) {
           });
           await page.meets(cleo);
           const way = await until("the route is known", () => route(page.page));
-          assert.deepEqual(way, { type: "relay", protocol });
+          assert.deepEqual(way, { type, protocol });
           const { payload } = await page.event("joined");
           const relay = payload.iceServers.find((/** @type {RTCIceServer} */ { urls }) => urls[0].startsWith("turn:"));
           assert.match(relay.username, /^\d+:\d+$/);

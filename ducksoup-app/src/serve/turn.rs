@@ -142,7 +142,7 @@ impl Turn {
             stopped,
         });
         log::info!(context = "server", address = config.address.as_str(), port = port,
-            public_ip:% = public, inside:? = inside, allocations = bounds.allocations; "turn_started");
+            public_ip:% = public, allocations = bounds.allocations; "turn_started");
         tokio::spawn(serve_udp(Arc::clone(&shared), Arc::new(udp)));
         tokio::spawn(serve_tcp(Arc::clone(&shared), tcp, bounds.connections));
         let urls = ["udp", "tcp"]
