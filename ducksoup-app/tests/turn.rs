@@ -6,13 +6,14 @@
 #[allow(dead_code)] // made for the tests of the whole door
 mod support;
 
-use ducksoup_app::config::TurnConfig;
+use ducksoup_app::config::{Args, Config, TurnConfig};
+use ducksoup_app::serve;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{Client, Server, Settings, join};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -219,6 +220,20 @@ async fn forged_and_expired_credentials_get_nothing() {
         }
     }
     site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_stops_the_start_and_is_named() {
+    let taken = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let working = tempfile::tempdir().expect("a folder");
+    let mut config = Config::new(&Args::default(), working.path()).expect("valid");
+    config.stage_program = vec!["/nowhere/stage".into()];
+    config.turn = Some(TurnConfig { address: "x".into(), port, public_ip: own_address() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let ended = timeout(LIMIT, serve::run(listener, config, std::future::pending())).await;
+    let error = ended.expect("in time").expect_err("no start").to_string();
+    assert!(error.starts_with(&format!("DUCKSOUP_TURN_PORT: port {port} ")), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

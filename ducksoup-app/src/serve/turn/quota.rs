@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How many may have what: allocations of one user and of all, and the ports they have.
+//! How many may have what: allocations and TCP connections, of one user, one address and all.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Allocations of one credential. Ours: a browser makes one for each of its networks and each of
 /// the two URLs; a laptop with two networks and a tunnel has six.
 const PER_USER: usize = 16;
-/// Allocations of one address. Ours: a laboratory of sixty behind one translator, four each; a host
-/// that joins again and again gets no more than this.
+/// Allocations of one address, and connections. Ours: a laboratory of sixty behind one translator,
+/// four each; a host that joins again and again, or connects and says nothing, gets no more.
 const PER_ADDRESS: usize = 256;
 /// Open files that are not for TURN: the door's sockets and the stages' pipes
 /// ([`MAX_SOCKETS`](super::super::limits::MAX_SOCKETS)).
@@ -42,10 +42,10 @@ impl Bounds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Full {
     /// This user, or this address, has enough.
-    #[error("the user's allocations are used up")]
+    #[error("the user has enough")]
     User,
     /// All have together.
-    #[error("all allocations are used up")]
+    #[error("all is used up")]
     All,
 }
 
@@ -57,15 +57,16 @@ struct Taken {
     all: usize,
 }
 
-/// Counts allocations.
+/// Counts allocations, or connections.
 #[derive(Debug)]
 pub(super) struct Quota {
-    allocations: usize,
+    all: usize,
+    per_user: usize,
     /// Held for a few instructions each time.
     taken: Mutex<Taken>,
 }
 
-/// One allocation's place; free again when it is dropped.
+/// One's place; free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     quota: Arc<Quota>,
@@ -75,23 +76,32 @@ pub(super) struct Place {
 }
 
 impl Quota {
-    /// Nothing is taken yet.
-    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { allocations: bounds.allocations, taken: Mutex::default() })
+    /// For allocations.
+    pub(super) fn of_allocations(bounds: Bounds) -> Arc<Self> {
+        Self::new(bounds.allocations, PER_USER)
     }
 
-    /// A place for an allocation of that user, at that address.
+    /// For connections, of which nobody knows yet whose they are.
+    pub(super) fn of_connections(bounds: Bounds) -> Arc<Self> {
+        Self::new(bounds.connections, usize::MAX)
+    }
+
+    fn new(all: usize, per_user: usize) -> Arc<Self> {
+        Arc::new(Self { all, per_user, taken: Mutex::default() })
+    }
+
+    /// A place for that user, at that address.
     ///
     /// # Errors
     /// When the user, the address, or all together, have enough.
     pub(super) fn take(self: &Arc<Self>, user: &str, address: IpAddr) -> Result<Place, Full> {
         let mut taken = self.taken();
-        if taken.all >= self.allocations {
+        if taken.all >= self.all {
             return Err(Full::All);
         }
         let of_user = taken.users.get(user).copied().unwrap_or_default();
         let of_address = taken.addresses.get(&address).copied().unwrap_or_default();
-        if of_user >= PER_USER || of_address >= PER_ADDRESS {
+        if of_user >= self.per_user || of_address >= PER_ADDRESS {
             return Err(Full::User);
         }
         taken.users.insert(user.to_owned(), of_user + 1);
@@ -150,7 +160,7 @@ mod tests {
 
     #[test]
     fn one_user_and_all_users_have_a_bound_and_get_back_what_they_give_back() {
-        let quota = Quota::new(Bounds { allocations: PER_USER + 2, connections: 0 });
+        let quota = Quota::new(PER_USER + 2, PER_USER);
         let take = |user| quota.take(user, ip(1));
         let mut of_a: Vec<_> = (0..PER_USER).map(|_| take("a").expect("a place")).collect();
         assert_eq!(take("a").err(), Some(Full::User));
@@ -167,7 +177,7 @@ mod tests {
 
     #[test]
     fn one_address_has_a_bound_whatever_users_it_invents() {
-        let quota = Quota::new(Bounds { allocations: PER_ADDRESS + 10, connections: 0 });
+        let quota = Quota::new(PER_ADDRESS + 10, PER_USER);
         let take = |user: usize, address| quota.take(&user.to_string(), address);
         let places: Vec<_> = (0..PER_ADDRESS).map(|user| take(user, ip(1))).collect();
         assert!(places.iter().all(Result::is_ok));
@@ -177,7 +187,7 @@ mod tests {
 
     #[test]
     fn ports_of_allocations_are_known_as_long_as_they_last() {
-        let quota = Quota::new(Bounds::of(1024));
+        let quota = Quota::of_allocations(Bounds::of(1024));
         let mut place = quota.take("a", ip(1)).expect("a place");
         place.has_port(40_000);
         assert!(quota.is_relay(40_000) && !quota.is_relay(40_001));
