@@ -289,11 +289,12 @@ impl Graph {
         Some(user)
     }
 
-    /// When somebody on the way out has taken too long, or counters are to be read.
+    /// When somebody on the way in or out has taken too long, or counters are to be read.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let count_at = (!self.peers.is_empty()).then_some(self.count_at);
-        self.leaving.values().map(Leaving::deadline).chain(count_at).min()
+        let arriving = self.peers.values().filter_map(Peer::gathering_deadline);
+        self.leaving.values().map(Leaving::deadline).chain(arriving).chain(count_at).min()
     }
 
     /// Asks for everyone's counters, when it is time; whether it is.
@@ -316,6 +317,16 @@ impl Graph {
         at: Duration,
     ) -> Option<Figures> {
         self.peers.get_mut(&connection)?.measure(counted, at)
+    }
+
+    /// Those who have found no address of their own in time.
+    #[must_use]
+    pub fn unreachable(&self, now: Instant) -> Vec<(Connection, Identifier)> {
+        self.peers
+            .values()
+            .filter(|peer| peer.gathering_deadline().is_some_and(|deadline| deadline <= now))
+            .map(|peer| (peer.connection, peer.options.user.clone()))
+            .collect()
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

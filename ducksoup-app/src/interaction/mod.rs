@@ -10,6 +10,7 @@
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
+//! | [`candidates`] | which addresses browsers are told of (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
@@ -26,6 +27,7 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod candidates;
 pub mod carrier;
 pub mod chain;
 pub mod counters;

@@ -7,6 +7,7 @@ mod figures;
 mod media;
 mod plots;
 
+use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
 use super::events::Event;
 use super::graph::Graph;
@@ -169,6 +170,13 @@ impl Stage {
         if self.graph.count(now) {
             self.show_figures();
         }
+        for (connection, user) in self.graph.unreachable(now) {
+            let error = match self.opening.settings.media_ports {
+                Some((min, max)) => NoCandidate::Ports(min, max),
+                None => NoCandidate::Network,
+            };
+            self.fail(connection, &user, Message::ServerCandidatesMissing, &error.to_string())?;
+        }
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
             self.graph.finish_files();
@@ -205,8 +213,8 @@ impl Stage {
     fn frame(&mut self, frame: DoorFrame) -> ControlFlow<()> {
         match frame {
             DoorFrame::Open(_) => eprintln!("the door opened this stage twice"),
-            DoorFrame::Join { connection, origin: _, options } => {
-                return self.join(connection, options);
+            DoorFrame::Join { connection, origin: _, options, ice_servers } => {
+                return self.join(connection, options, ice_servers);
             }
             DoorFrame::Message { connection, message } => {
                 return self.client_message(connection, message);

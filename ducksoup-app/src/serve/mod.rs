@@ -10,6 +10,7 @@
 //! - `checks`: what participants' device checks came to.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
 //! - `worker`: the stage processes; `meter`: what they cost.
+//! - `turn`: the embedded TURN server.
 //! - `limits`: every wait and size.
 //!
 //! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
@@ -29,6 +30,7 @@ mod roster;
 mod routes;
 mod socket;
 mod stats;
+mod turn;
 mod worker;
 
 pub use limits::Limits;
@@ -46,6 +48,7 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
+use turn::Turn;
 
 /// What requests and sockets share.
 #[derive(Debug)]
@@ -53,6 +56,7 @@ struct Door {
     config: Config,
     origins: Origins,
     lobby: mpsc::Sender<Request>,
+    turn: Option<Turn>,
     connections: AtomicU64,
     /// One permit for each socket.
     sockets: Arc<Semaphore>,
@@ -65,7 +69,11 @@ struct Door {
 }
 
 impl Door {
-    fn new(config: Config, port: u16) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
+    fn new(
+        config: Config,
+        port: u16,
+        turn: Option<Turn>,
+    ) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
         let now = Instant::now();
@@ -79,6 +87,7 @@ impl Door {
             ),
             config,
             lobby: to_lobby,
+            turn,
             connections: AtomicU64::new(0),
             sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
             joins: Mutex::new(Bucket::new(join_rate.into(), join_burst.into(), now)),
@@ -102,7 +111,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// [`Limits::shutdown`]) and every client hear its last word.
 ///
 /// # Errors
-/// When the listener has no address, or a fault of our own leaves nobody to let clients in.
+/// When the listener has no address, the TURN server's port cannot be listened on, or a fault of
+/// our own leaves nobody to let clients in.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -114,7 +124,13 @@ pub async fn run(
     if !config.protected_pages_open() {
         log::warn!(context = "init", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
-    let (door, lobby, close) = Door::new(config, address.port());
+    // Dropped at the end of this function: media flow until the stages have ended.
+    let (_serving, turn_stops) = watch::channel(false);
+    let turn = match &config.turn {
+        Some(turn) => Some(Turn::start(turn, &config.stage_settings(), turn_stops).await?),
+        None => None,
+    };
+    let (door, lobby, close) = Door::new(config, address.port(), turn);
     let (stop, stopped) = oneshot::channel();
     let tls = door.config.tls.as_ref().map(|tls| tls.server_config().into());
     let server = listener::accept(listener, tls, routes::routes(&door), limits, stopped);

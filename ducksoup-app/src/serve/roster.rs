@@ -240,6 +240,7 @@ impl Roster {
             connection,
             origin: newcomer.origin.clone(),
             options: newcomer.options.clone(),
+            ice_servers: newcomer.ice_servers.clone(),
         };
         self.places.insert(connection, Place::Seated { stage, newcomer });
         step.tell(stage, frame);

@@ -174,8 +174,13 @@ impl Socket {
             namespace = who.namespace.as_str(), interaction = who.interaction.as_str(),
             user = who.user.as_str(); "peer_server_started");
         self.who = Some(who);
-        let newcomer =
-            Newcomer { connection: self.connection, origin: self.origin.clone(), options };
+        let turn = self.door.turn.as_ref();
+        let newcomer = Newcomer {
+            connection: self.connection,
+            origin: self.origin.clone(),
+            options,
+            ice_servers: turn.map(|turn| turn.ice_server(self.connection)).into_iter().collect(),
+        };
         self.ask(Request::Join { newcomer, client }).await
     }
 

@@ -36,7 +36,7 @@ fn site(edit: impl FnOnce(&mut Args)) -> Site {
     let mut args = Args { test_password: Some("pass".into()), ..Args::default() };
     edit(&mut args);
     let config = Config::new(&args, working.path()).expect("valid");
-    let (door, lobby, _close) = Door::new(config, 8100);
+    let (door, lobby, _close) = Door::new(config, 8100, None);
     Site { working, routes: routes::routes(&door), _lobby: lobby }
 }
 

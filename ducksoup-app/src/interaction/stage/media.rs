@@ -3,6 +3,7 @@
 //! What the media say: connections and tracks of peers, messages of the pipeline.
 
 use super::{Stage, session};
+use crate::interaction::candidates;
 use crate::interaction::events::Event;
 use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
@@ -56,7 +57,12 @@ impl Stage {
             },
             PeerInput::AnswerSet(Ok(())) => peer.answered(&inputs),
             PeerInput::LocalCandidate { m_line, candidate } => {
+                peer.found(&candidate);
                 self.signaller.add_ice(&session(connection), &candidate, m_line, None);
+                let public = self.opening.settings.host_candidate;
+                if let Some(other) = public.and_then(|ip| candidates::public(&candidate, ip)) {
+                    self.signaller.add_ice(&session(connection), &other, m_line, None);
+                }
             }
             PeerInput::RemoteCandidate { m_line, candidate } => {
                 peer.add_candidate(m_line, &candidate);

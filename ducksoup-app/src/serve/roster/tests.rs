@@ -46,6 +46,7 @@ impl Bench {
             connection: Connection(connection),
             origin: origin.into(),
             options: Box::new(options.expect("valid")),
+            ice_servers: Vec::new(),
         }))
     }
 
