@@ -26,6 +26,7 @@ pub enum Quantity {
     FramesRepeated,
     ClientKeyframesEncoded,
     KeyframesAsked,
+    KeyframesWanted,
     KeyframesMade,
     ClientKeyframesDecoded,
     ClientLossReports,
@@ -45,6 +46,7 @@ impl Quantity {
             self,
             Self::ClientKeyframesEncoded
                 | Self::KeyframesAsked
+                | Self::KeyframesWanted
                 | Self::KeyframesMade
                 | Self::ClientKeyframesDecoded
                 | Self::ClientLossReports
@@ -65,6 +67,8 @@ pub struct Point {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     series: BTreeMap<Quantity, Vec<Point>>,
+    /// When the latest figures were counted.
+    figured: Option<f64>,
     /// The latest of each counter that the browser sends.
     counts: BTreeMap<&'static str, f64>,
 }
@@ -97,17 +101,22 @@ impl Record {
         }
     }
 
-    /// Adds a second's figures.
+    /// Adds the figures of the second, or a little more or less, that ends at `at`.
     #[allow(clippy::cast_precision_loss)] // counts of a second
     pub fn figures(&mut self, at: f64, figures: &Figures) {
         let kilobits = |bits: u64| bits as f64 / 1000.0;
+        let elapsed = self.figured.map_or(1.0, |before| at - before);
+        // After a silence, figures are those of one second again.
+        let elapsed = if (0.3..3.0).contains(&elapsed) { elapsed } else { 1.0 };
+        let rate = |count: u64| count as f64 / elapsed;
+        self.figured = Some(at);
         for (kind, bitrate, lost, jitter) in [
             ("audio", Quantity::AudioIn, Quantity::LostAudio, Quantity::JitterAudio),
             ("video", Quantity::VideoIn, Quantity::LostVideo, Quantity::JitterVideo),
         ] {
             if let Some(incoming) = figures.incoming.get(kind) {
                 self.add(bitrate, at, kilobits(incoming.bitrate));
-                self.add(lost, at, incoming.lost as f64);
+                self.add(lost, at, rate(incoming.lost));
                 self.add(jitter, at, incoming.jitter);
                 if kind == "video" {
                     self.count(Quantity::KeyframesAsked, at, incoming.keyframe_requests);
@@ -123,14 +132,16 @@ impl Record {
                 self.add(Quantity::VideoEstimate, at, f64::from(video.estimate) / 1000.0);
             }
             if video.frames_in > 0 || video.frames_out > 0 {
-                self.add(Quantity::FramesIn, at, video.frames_in as f64);
-                self.add(Quantity::FramesOut, at, video.frames_out as f64);
-                self.add(Quantity::FramesRepeated, at, video.frames_repeated as f64);
+                self.add(Quantity::FramesIn, at, rate(video.frames_in));
+                self.add(Quantity::FramesOut, at, rate(video.frames_out));
+                self.add(Quantity::FramesRepeated, at, rate(video.frames_repeated));
             }
+            let wanted = video.keyframe_requests + video.keyframes_skipped;
+            self.count(Quantity::KeyframesWanted, at, wanted);
             self.count(Quantity::KeyframesMade, at, video.keyframes);
         }
         if !figures.routes.is_empty() {
-            let sum = |of: fn(&_) -> u64| figures.routes.iter().map(of).sum::<u64>() as f64;
+            let sum = |of: fn(&_) -> u64| rate(figures.routes.iter().map(of).sum());
             self.add(Quantity::LostBeyond, at, sum(|route| route.lost));
             self.add(Quantity::Dropped, at, sum(|route| route.drops));
         }
@@ -290,6 +301,18 @@ mod tests {
         for quantity in [Quantity::AudioIn, Quantity::VideoEstimate, Quantity::KeyframesAsked] {
             assert_eq!(values(&record, quantity), [], "{quantity:?}: nobody has said");
         }
+    }
+
+    #[test]
+    fn counts_of_more_or_less_than_a_second_become_counts_a_second() {
+        let mut record = Record::default();
+        for (at, frames_in) in [(1.0, 25), (3.0, 50), (3.5, 12), (9.0, 20)] {
+            let video = Out { frames_in, ..Out::default() };
+            let outgoing = [("video", video)].into();
+            record.figures(at, &Figures { outgoing, ..Figures::default() });
+        }
+        let expected = [(1.0, 25.0), (3.0, 24.0), (9.0, 20.0)];
+        assert_eq!(values(&record, Quantity::FramesIn), expected, "of a second the latest");
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Stage {
     pub(super) fn counted(&mut self, connection: Connection, user: &Identifier, counted: &Counted) {
         let at = counted.at.saturating_duration_since(self.opened);
         if let Some(figures) = self.graph.measure(connection, counted, at) {
-            self.plot_figures(user, &figures);
+            self.plot_figures(user, counted.at, &figures);
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }

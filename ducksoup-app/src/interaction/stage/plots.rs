@@ -9,6 +9,7 @@ use crate::interaction::plots::{self, Kept, Plot};
 use crate::log::messages::Message;
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use serde_json::{Map, Value, json};
+use std::time::Instant;
 
 impl Stage {
     /// Somebody has connected, the `count`th time.
@@ -19,10 +20,11 @@ impl Stage {
         }
     }
 
-    /// Keeps a second's figures.
-    pub(super) fn plot_figures(&mut self, user: &Identifier, figures: &Figures) {
-        if let (Some(at), Some(kept)) = (self.since_start(), self.kept(user)) {
-            kept.record.figures(at, figures);
+    /// Keeps a second's figures, which were counted at some moment before now.
+    pub(super) fn plot_figures(&mut self, user: &Identifier, counted: Instant, figures: &Figures) {
+        let age = counted.elapsed().as_secs_f64();
+        if let (Some(now), Some(kept)) = (self.since_start(), self.kept(user)) {
+            kept.record.figures(now - age, figures);
         }
     }
 
