@@ -150,6 +150,11 @@ impl Graph {
         self.peers.get_mut(&connection)
     }
 
+    /// Everyone who is connected.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+
     /// The user of a peer, connected or on its way out.
     #[must_use]
     pub fn user_of(&self, connection: Connection) -> Option<&Identifier> {
@@ -291,15 +296,16 @@ impl Graph {
         self.leaving.values().map(Leaving::deadline).chain(count_at).min()
     }
 
-    /// Asks for everyone's counters, when it is time.
-    pub fn count(&mut self, now: Instant) {
+    /// Asks for everyone's counters, when it is time; whether it is.
+    pub fn count(&mut self, now: Instant) -> bool {
         if now < self.count_at {
-            return;
+            return false;
         }
         self.count_at = now + measures::PERIOD;
         for peer in self.peers.values() {
             peer.count(&self.mixer, &self.inputs);
         }
+        true
     }
 
     /// The figures of a peer since the last time, when its counters, read `at`, have come.

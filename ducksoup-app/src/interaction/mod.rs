@@ -9,6 +9,7 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`stats`] | what is told for the stats page (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
@@ -48,6 +49,7 @@ pub mod plots;
 pub mod rtcp;
 pub mod sdp;
 pub mod stage;
+pub mod stats;
 pub mod template;
 pub mod terms;
 pub mod timeline;

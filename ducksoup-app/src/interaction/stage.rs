@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
 use super::peer::{Peer, PeerError, Showing};
 use super::plots::Records;
+use super::stats::Stats;
 use super::wishes::Shortcoming;
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
@@ -59,6 +60,7 @@ pub struct Stage {
     graph: Graph,
     signaller: ServerSignaller,
     journal: Journal,
+    stats: Stats,
     t0: Option<Zero>,
     finishing: Finishing,
     /// What has been noted of wishes in vain.
@@ -94,6 +96,7 @@ impl Stage {
             graph,
             signaller,
             journal,
+            stats: Stats::default(),
             t0: None,
             finishing: Finishing::No,
             confessed: Vec::new(),
@@ -163,7 +166,9 @@ impl Stage {
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
-        self.graph.count(now);
+        if self.graph.count(now) {
+            self.show_figures();
+        }
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
             self.graph.finish_files();
@@ -294,8 +299,7 @@ impl Stage {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.log(Message::InteractionCreated, Some(&user), fields);
         }
-        let payload = serde_json::to_value(&options).unwrap_or_default();
-        let fields = json!({"payload": payload, "count": count});
+        let fields = json!({"payload": clients::join_payload(&options), "count": count});
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
         self.plot_joined(&options, count);
@@ -350,6 +354,8 @@ impl Stage {
         self.event(user.as_ref(), "left", Some(cause));
         let fields = json!({"cause": cause, "connection": connection});
         self.journal.log(Message::PeerServerEnded, user.as_ref(), fields);
+        // With the last one the counting ends.
+        self.show_figures();
     }
 
     fn show(&mut self, to: Connection, user: &Identifier) -> ControlFlow<()> {

@@ -302,8 +302,14 @@ messages! {
         "path" "what was asked for" }
     RequestRefused "request_refused" "server" Info Global "An HTTP request makes no sense." {
         "reason" "the reason" }
+    AcceptFailed "accept_failed" "server" Error Global "No connection could be taken, such as for want of file descriptors." {
+        "error" "the reason" }
+    ConnectionFailed "connection_failed" "server" Debug Global "An HTTP connection broke, or spoke no HTTP." {
+        "error" "the reason" }
     FileUnreadable "file_unreadable" "server" Warn Global "A file of a page cannot be read." {
         "path" "its path below `web`", "error" "the reason" }
+    VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable of the environment is no setting." {
+        "variable" "its name" }
     ProtectedPagesClosed "protected_pages_closed" "init" Warn Global "The password is the documented one: the protected pages answer 403." {
         "variable" "the setting to change" }
 

@@ -7,8 +7,9 @@
 //! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`,
 //!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
+//! - `checks`: what participants' device checks came to.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
-//! - `worker`: the stage processes.
+//! - `worker`: the stage processes; `meter`: what they cost.
 //! - `limits`: every wait and size.
 //!
 //! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
@@ -16,10 +17,12 @@
 
 mod assets;
 mod auth;
+mod checks;
 mod guard;
 pub(crate) mod limits;
 pub mod listener;
 mod lobby;
+mod meter;
 mod origin;
 mod rate;
 mod roster;
@@ -35,9 +38,11 @@ use ducksoup_signaller::frame::Connection;
 use limits::MAX_SOCKETS;
 use lobby::{Lobby, Request};
 use origin::Origins;
+use rate::Bucket;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -51,6 +56,10 @@ struct Door {
     connections: AtomicU64,
     /// One permit for each socket.
     sockets: Arc<Semaphore>,
+    /// How many more may join.
+    joins: Mutex<Bucket>,
+    /// How many more device checks are stored.
+    checks: Mutex<checks::Allowance>,
     /// Becomes true at the end.
     closing: watch::Receiver<bool>,
 }
@@ -59,6 +68,8 @@ impl Door {
     fn new(config: Config, port: u16) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
+        let now = Instant::now();
+        let Limits { join_rate, join_burst, .. } = config.limits;
         let door = Self {
             origins: Origins::new(
                 &config.allowed_ws_origins,
@@ -70,6 +81,8 @@ impl Door {
             lobby: to_lobby,
             connections: AtomicU64::new(0),
             sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
+            joins: Mutex::new(Bucket::new(join_rate.into(), join_burst.into(), now)),
+            checks: Mutex::new(checks::Allowance::new(now)),
             closing,
         };
         (Arc::new(door), lobby, close)
@@ -78,6 +91,11 @@ impl Door {
     fn next_connection(&self) -> Connection {
         Connection(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
     }
+}
+
+/// What is behind a lock that no panic can leave broken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Serves on that listener until `shutdown`, then lets every stage finish its files (at most

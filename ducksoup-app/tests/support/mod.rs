@@ -34,13 +34,15 @@ pub(crate) struct Settings {
     pub(crate) ping: u64,
     /// How long a stage may leave a frame unread, in ms.
     pub(crate) read: u64,
+    /// How many may join, ever.
+    pub(crate) joins: u32,
     /// See [`stage::run`]; `missing` is a program that is not there.
     pub(crate) behaviour: &'static str,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ping: 20_000, read: 5_000, behaviour: "good" }
+        Self { ping: 20_000, read: 5_000, joins: 1000, behaviour: "good" }
     }
 }
 
@@ -65,6 +67,8 @@ impl Server {
         config.limits.ping = Duration::from_millis(settings.ping);
         config.limits.read = Duration::from_millis(settings.read);
         config.limits.join = Duration::from_secs(3);
+        config.limits.join_rate = 0;
+        config.limits.join_burst = settings.joins;
         config.limits.write = Duration::from_secs(1);
         if settings.behaviour != "good" {
             config.limits.ready = Duration::from_secs(2);

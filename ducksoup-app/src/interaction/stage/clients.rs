@@ -119,6 +119,27 @@ impl Stage {
     }
 }
 
+/// A join as clients word it (PROTOCOL, "Client → server").
+pub(super) fn join_payload(options: &JoinOptions) -> Value {
+    json!({
+        "interactionName": options.interaction,
+        "userId": options.user,
+        "namespace": options.namespace,
+        "duration": options.duration,
+        "size": options.size,
+        "audioOnly": options.audio_only,
+        "width": options.width,
+        "height": options.height,
+        "framerate": options.framerate,
+        "audioFx": options.audio_fx,
+        "videoFx": options.video_fx,
+        "videoFormat": options.video_format,
+        "recordingMode": options.recording_mode,
+        "gpu": options.gpu,
+        "overlay": options.overlay,
+    })
+}
+
 /// What the signaller hears from clients becomes inputs.
 pub(super) fn connect_signaller(signaller: &ServerSignaller, inputs: &Inputs) {
     let to = inputs.clone();
@@ -152,4 +173,19 @@ pub(super) fn connect_signaller(signaller: &ServerSignaller, inputs: &Inputs) {
 
 fn connection_of(session: &str) -> Option<Connection> {
     session.parse().ok().map(Connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_in_the_log_is_worded_as_a_client_would() {
+        let join = json!({"interactionName": "i", "userId": "ann", "audioFx": "pitch"});
+        let options = JoinOptions::from_json(join.as_object().expect("an object")).expect("valid");
+        let payload = join_payload(&options);
+        let again = JoinOptions::from_json(payload.as_object().expect("an object"));
+        assert_eq!(again.expect("valid"), options);
+        assert_eq!(payload["userId"], "ann");
+    }
 }

@@ -4,15 +4,18 @@
 //! for, GStreamer's own words.
 
 use super::Stage;
+use super::media::fields;
 use crate::interaction::counters::Counted;
 use crate::interaction::gstreamer_log::Words;
 use crate::interaction::input::AskedBy;
 use crate::interaction::measures::Figures;
+use crate::interaction::peer::Peer;
 use crate::interaction::rtcp::{self, Compound, Direction};
 use crate::interaction::sdp::Kind;
+use crate::interaction::stats::Participant;
 use crate::interaction::traffic::Finding;
 use crate::log::messages::{Level, Message};
-use ducksoup_signaller::frame::Connection;
+use ducksoup_signaller::frame::{Connection, StageFrame};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
@@ -26,7 +29,18 @@ impl Stage {
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
+            self.stats.measured(connection, figures);
         }
+    }
+
+    /// The latest figures of everyone, for the stats page.
+    pub(super) fn show_figures(&mut self) {
+        let participants: Vec<_> = self.graph.peers().map(participant).collect();
+        let running = self
+            .t0
+            .map(|t0| self.graph.running_time().saturating_sub(t0.running_time).mseconds() / 1000);
+        let stats = self.stats.told(&participants, running);
+        self.door.send(StageFrame::Stats { stats });
     }
 
     /// A control packet has passed.
@@ -133,6 +147,13 @@ impl Stage {
             self.journal.log(Message::PipelineDeleted, Some(&user), json!({}));
         }
     }
+}
+
+/// A participant, for the stats page.
+fn participant(peer: &Peer) -> Participant<'_> {
+    let recorded = peer.recorder.as_ref().map(|recorder| recorder.property("stats"));
+    let recorded = recorded.map(|stats: gst::Structure| fields(&stats)).unwrap_or_default();
+    Participant { connection: peer.connection, count: peer.count, options: &peer.options, recorded }
 }
 
 /// The unit of all bitrates in the log.

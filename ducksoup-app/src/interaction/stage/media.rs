@@ -188,6 +188,11 @@ impl Stage {
             "bitratecontroller-target" => self.target(source, user, &fields),
             other => {
                 if let Some(event) = effect_event(other, &fields, user) {
+                    if let ("fx_applied", Some(user), Some(target), Some(value)) =
+                        (event.kind, user, &event.target, &event.value)
+                    {
+                        self.stats.reached(user, target.clone(), value.clone());
+                    }
                     self.journal.event(event);
                 }
                 if let Some(message) = element_words(other) {
@@ -296,7 +301,7 @@ fn signaling_state(state: gst_webrtc::WebRTCSignalingState) -> &'static str {
 }
 
 /// A structure's fields as JSON.
-fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
+pub(super) fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
     structure.iter().map(|(name, value)| (name.to_string(), json_of(value))).collect()
 }
 
