@@ -3,6 +3,7 @@
 //! What is kept of a participant for the plots: at most one point a second of each quantity.
 
 use crate::interaction::measures::Figures;
+use crate::interaction::sdp::Kind;
 use std::collections::BTreeMap;
 
 /// Longest run that is kept, in s: what a join may ask for at most, and a minute for the end.
@@ -152,10 +153,10 @@ impl Record {
     }
 
     /// Takes an encoder's new target and the one before, in bit/s.
-    pub fn target(&mut self, at: Option<f64>, kind: &str, target: u64, before: u64) {
+    pub fn target(&mut self, at: Option<f64>, kind: Kind, target: u64, before: u64) {
         let quantity = match kind {
-            "audio" => Quantity::AudioTarget,
-            _ => Quantity::VideoTarget,
+            Kind::Audio => Quantity::AudioTarget,
+            Kind::Video => Quantity::VideoTarget,
         };
         #[allow(clippy::cast_precision_loss)] // bit/s
         let kilobits = |bits: u64| bits as f64 / 1000.0;
@@ -345,9 +346,9 @@ mod tests {
     #[test]
     fn the_first_target_tells_what_stood_before_it() {
         let mut record = Record::default();
-        record.target(Some(3.0), "video", 600_000, 800_000);
-        record.target(Some(5.0), "video", 700_000, 600_000);
-        record.target(None, "audio", 32_000, 64_000);
+        record.target(Some(3.0), Kind::Video, 600_000, 800_000);
+        record.target(Some(5.0), Kind::Video, 700_000, 600_000);
+        record.target(None, Kind::Audio, 32_000, 64_000);
         let expected = [(0.0, 800.0), (3.0, 600.0), (5.0, 700.0)];
         assert_eq!(values(&record, Quantity::VideoTarget), expected);
         assert_eq!(values(&record, Quantity::AudioTarget), [(0.0, 32.0)]);

@@ -6,6 +6,7 @@ use super::draw::{Page, draw};
 use super::panels::{Axis, PANELS};
 use super::series::{Quantity, Record};
 use super::*;
+use crate::interaction::sdp::Kind;
 use std::process::Command;
 
 /// A run with everything in it: an uplink that narrows, a loss, a reconnection.
@@ -56,8 +57,8 @@ fn eventful(seconds: u32) -> Record {
     }
     record.report(Some(0.61 * f64::from(seconds)), "client_video_resolution_updated", "320x240");
     record.report(Some(0.82 * f64::from(seconds)), "client_video_resolution_updated", "640x480");
-    record.target(Some(0.6 * f64::from(seconds)), "video", 500_000, 800_000);
-    record.target(Some(0.8 * f64::from(seconds)), "video", 800_000, 500_000);
+    record.target(Some(0.6 * f64::from(seconds)), Kind::Video, 500_000, 800_000);
+    record.target(Some(0.8 * f64::from(seconds)), Kind::Video, 800_000, 500_000);
     record
 }
 
