@@ -25,7 +25,7 @@ impl Stage {
     pub(super) fn counted(&mut self, connection: Connection, user: &Identifier, counted: &Counted) {
         let at = counted.at.saturating_duration_since(self.opened);
         if let Some(figures) = self.graph.measure(connection, counted, at) {
-            self.plot_figures(user, &figures);
+            self.plot_figures(user, counted.at, &figures);
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
@@ -108,6 +108,8 @@ impl Stage {
             };
             let fields = json!({"value": range.default, "previous": 0, "unit": BITRATE});
             self.journal.log(message, Some(user), fields);
+            let target = u64::from(range.default);
+            self.plot_target(user, codec.kind(), target, target);
         }
     }
 
@@ -118,17 +120,21 @@ impl Stage {
         user: Option<&Identifier>,
         fields: &Map<String, Value>,
     ) {
-        let message = match source.and_then(GstObjectExt::parent).map(|chain| chain.name()) {
-            Some(chain) if chain == Kind::Audio.name() => Message::AudioTarget,
-            Some(chain) if chain == Kind::Video.name() => Message::VideoTarget,
+        let kind = match source.and_then(GstObjectExt::parent).map(|chain| chain.name()) {
+            Some(chain) if chain == Kind::Audio.name() => Kind::Audio,
+            Some(chain) if chain == Kind::Video.name() => Kind::Video,
             _ => return,
         };
-        if let Some(user) = user {
-            self.plot_target(user, message, fields);
-        }
+        let message = match kind {
+            Kind::Audio => Message::AudioTarget,
+            Kind::Video => Message::VideoTarget,
+        };
         let field = |name| fields.get(name).cloned().unwrap_or_default();
-        let fields =
-            json!({"value": field("target"), "previous": field("previous"), "unit": BITRATE});
+        let (target, previous) = (field("target"), field("previous"));
+        if let (Some(user), Some(target)) = (user, target.as_u64()) {
+            self.plot_target(user, kind, target, previous.as_u64().unwrap_or(target));
+        }
+        let fields = json!({"value": target, "previous": previous, "unit": BITRATE});
         self.journal.log(message, user, fields);
     }
 
