@@ -4,8 +4,11 @@
 //! what a participant is told when no port is left.
 
 use ducksoup_app::config::{Args, Config};
+use ducksoup_app::interaction::input::Inputs;
+use ducksoup_app::interaction::webrtcbin;
 use ducksoup_signaller::frame::{Connection, DoorFrame, Opening, StageFrame, StageSettings, line};
 use ducksoup_signaller::protocol::{ErrorCode, Identifier, JoinOptions, ServerMessage};
+use gst::prelude::*;
 use serde_json::json;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
@@ -160,6 +163,22 @@ fn media_keep_to_the_ports_that_the_firewall_lets_through() {
     let candidate = stage.candidate();
     assert!((min..=max).contains(&candidate.port), "{candidate:?} not in {min}-{max}");
     assert!(bound_ports().contains(&candidate.port), "{candidate:?}");
+}
+
+#[test]
+fn the_first_stun_server_of_the_list_is_the_servers_own() {
+    gst::init().expect("GStreamer");
+    let args = Args {
+        stun_server_urls: Some("stuns:a.example,stun:b.example:3478,stun:c.example".into()),
+        ..Args::default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Config::new(&args, folder.path()).expect("valid").stage_settings();
+    let (inputs, _kept) = std::sync::mpsc::sync_channel(1);
+    let inputs = Inputs::new(inputs);
+    let webrtcbin = webrtcbin::make(Connection(1), 0, &settings, &inputs).expect("an element");
+    let server: Option<String> = webrtcbin.property("stun-server");
+    assert_eq!(server.as_deref(), Some("stun://b.example:3478"));
 }
 
 #[test]

@@ -6,13 +6,14 @@
 #[allow(dead_code)] // made for the tests of the whole door
 mod support;
 
-use ducksoup_app::config::TurnConfig;
+use ducksoup_app::config::{Args, Config, TurnConfig};
+use ducksoup_app::serve;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{Client, Server, Settings, join};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -60,21 +61,26 @@ async fn echo(address: SocketAddr) -> SocketAddr {
 impl Site {
     /// One whose media have a single port.
     async fn open() -> Self {
-        Self::with_ports(|media| (media, media)).await
+        Self::with(own_address(), |media| (media, media)).await
+    }
+
+    /// One behind an address translator, which owns the public address.
+    async fn behind(public: IpAddr) -> Self {
+        Self::with(public, |media| (media, media)).await
     }
 
     /// One whose media have any port: by channels, coturn's client insists on one for a port that
     /// it invents.
     async fn wide() -> Self {
-        Self::with_ports(|_| (1024, u16::MAX)).await
+        Self::with(own_address(), |_| (1024, u16::MAX)).await
     }
 
-    async fn with_ports(ports: impl FnOnce(u16) -> (u16, u16)) -> Self {
+    async fn with(public_ip: IpAddr, ports: impl FnOnce(u16) -> (u16, u16)) -> Self {
         let own = own_address();
         let media = echo(SocketAddr::new(own, 0)).await;
         let (min, max) = ports(media.port());
         let server = Server::start(Settings {
-            turn: Some(TurnConfig { address: own.to_string(), port: 0, public_ip: own }),
+            turn: Some(TurnConfig { address: own.to_string(), port: 0, public_ip }),
             media_ports: Some(format!("{min}-{max}")),
             ..Settings::default()
         })
@@ -140,6 +146,10 @@ async fn each_participant_is_told_of_both_ways_with_a_credential_of_their_own() 
     let other = told(&other.kind("joined").await);
     assert_ne!(other.username, site.told.username);
     assert_ne!(other.password, site.told.password);
+    let expiry = other.username.split(':').next().and_then(|seconds| seconds.parse().ok());
+    let expiry = UNIX_EPOCH + Duration::from_secs(expiry.expect("a time"));
+    let left = expiry.duration_since(SystemTime::now()).expect("not yet").as_secs();
+    assert!((1200..1300).contains(&left), "the longest run, and the wait for it: {left} s");
     site.server.stop().await;
 }
 
@@ -155,6 +165,18 @@ async fn a_participant_reaches_the_servers_media_over_udp_and_tcp() {
         }
         site.server.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_translator_the_public_address_leads_to_the_media_too() {
+    let public = IpAddr::from([203, 0, 113, 7]);
+    let site = Site::behind(public).await;
+    for peer in [site.media, SocketAddr::new(public, site.media.port())] {
+        let said = site.relay(&["-s"], peer).await;
+        assert!(said.contains("Received relay addr: 203.0.113.7:"), "{said}");
+        assert_eq!(received(&said), MESSAGES, "{peer}: {said}");
+    }
+    site.server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,6 +220,20 @@ async fn forged_and_expired_credentials_get_nothing() {
         }
     }
     site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_stops_the_start_and_is_named() {
+    let taken = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let working = tempfile::tempdir().expect("a folder");
+    let mut config = Config::new(&Args::default(), working.path()).expect("valid");
+    config.stage_program = vec!["/nowhere/stage".into()];
+    config.turn = Some(TurnConfig { address: "x".into(), port, public_ip: own_address() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let ended = timeout(LIMIT, serve::run(listener, config, std::future::pending())).await;
+    let error = ended.expect("in time").expect_err("no start").to_string();
+    assert!(error.starts_with(&format!("DUCKSOUP_TURN_PORT: port {port} ")), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

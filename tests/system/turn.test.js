@@ -76,43 +76,63 @@ const route = (page) =>
     return local && { type: local.candidateType, protocol: local.relayProtocol };
   });
 
-describe("the embedded TURN server", () => {
-  /** @type {Study} */
-  let study;
+/**
+ * Where servers like this one stand, and what the browser calls its own end of the way.
+ * @type {{place: string, settings: Record<string, string>, type: string}[]}
+ */
+const SITES = [
+  {
+    place: "in the open",
+    settings: { DUCKSOUP_PUBLIC_IP: ownAddress() },
+    type: "relay",
+  },
+  {
+    place: "behind a translator",
+    // RFC 5737: an address that leads nowhere.
+    settings: { DUCKSOUP_PUBLIC_IP: "203.0.113.7", DUCKSOUP_EXPLICIT_HOST_CANDIDATE: "true" },
+    // The relay, as the server sees it from inside.
+    type: "prflx",
+  },
+];
 
-  before(async () => {
-    const [address, port] = [ownAddress(), await freePort()];
-    study = await Study.open({
-      DUCKSOUP_PUBLIC_IP: address,
-      DUCKSOUP_TURN_ADDRESS: address,
-      DUCKSOUP_TURN_PORT: String(port),
-    });
-  });
-  after(() => study?.close());
+for (const { place, settings, type } of SITES) {
+  describe(`the embedded TURN server of a site ${place}`, () => {
+    /** @type {Study} */
+    let study;
 
-  for (const [protocol, before] of /** @type {const} */ ([
-    ["udp", keepConnections],
-    ["tcp", keepConnectionsOverTcp],
-  ])) {
-    test(`carries a whole call over ${protocol} to a browser that may use nothing else`, async () => {
-      await study.conversation(`relay-${protocol}`, async (conversation) => {
-        const page = await conversation.join(cleo, {
-          before,
-          peer: { size: 1, duration: 8, rtcConfig: { iceTransportPolicy: "relay" } },
-        });
-        await page.meets(cleo);
-        const way = await until("the route is known", () => route(page.page));
-        assert.deepEqual(way, { type: "relay", protocol });
-        const { payload } = await page.event("joined");
-        const relay = payload.iceServers.find((/** @type {RTCIceServer} */ { urls }) => urls[0].startsWith("turn:"));
-        assert.match(relay.username, /^\d+:\d+$/);
-        await page.event("end");
-        const log = study.server.log();
-        assert.match(log, /turn_allocated/);
-        assert.ok(!log.includes(relay.credential), "no log shows a credential");
-        const names = await conversation.recordingNames();
-        assert.equal(names.length, 1, `${names}`);
+    before(async () => {
+      study = await Study.open({
+        ...settings,
+        DUCKSOUP_TURN_ADDRESS: ownAddress(),
+        DUCKSOUP_TURN_PORT: String(await freePort()),
       });
     });
-  }
-});
+    after(() => study?.close());
+
+    for (const [protocol, prepare] of /** @type {const} */ ([
+      ["udp", keepConnections],
+      ["tcp", keepConnectionsOverTcp],
+    ])) {
+      test(`carries a whole call over ${protocol} to a browser that may use nothing else`, async () => {
+        await study.conversation(`relay-${protocol}`, async (conversation) => {
+          const page = await conversation.join(cleo, {
+            before: prepare,
+            peer: { size: 1, duration: 8, rtcConfig: { iceTransportPolicy: "relay" } },
+          });
+          await page.meets(cleo);
+          const way = await until("the route is known", () => route(page.page));
+          assert.deepEqual(way, { type, protocol });
+          const { payload } = await page.event("joined");
+          const relay = payload.iceServers.find((/** @type {RTCIceServer} */ { urls }) => urls[0].startsWith("turn:"));
+          assert.match(relay.username, /^\d+:\d+$/);
+          await page.event("end");
+          const log = study.server.log();
+          assert.match(log, /turn_allocated/);
+          assert.ok(!log.includes(relay.credential), "no log shows a credential");
+          const names = await conversation.recordingNames();
+          assert.equal(names.length, 1, `${names}`);
+        });
+      });
+    }
+  });
+}

@@ -49,7 +49,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 /// A credential outlives the longest wait for the others and the longest run by this much. Ours.
@@ -64,7 +64,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Attempts to find a port that is free for UDP and TCP, or outside a range. Ours.
 const ATTEMPTS: usize = 32;
 /// Refusals that are logged, each second and at once. Ours: a stranger must not fill a disk.
-const LOGGED: (f64, f64) = (1.0, 10.0);
+const REFUSALS: (f64, f64) = (1.0, 10.0);
+/// Allocations that are logged, each second and at once. Ours: a class that begins together is; one
+/// client that goes on and on is not.
+const ALLOCATIONS: (f64, f64) = (5.0, 500.0);
 
 /// What the door needs: it tells participants where to go, and as whom.
 #[derive(Debug)]
@@ -79,7 +82,8 @@ struct Shared {
     quota: Arc<Quota>,
     /// Where relays are not, if possible: webrtcbin needs these ports.
     media_ports: Option<(u16, u16)>,
-    refusals: Mutex<Refusals>,
+    refusals: Mutex<Lines>,
+    allocations: Mutex<Lines>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -89,10 +93,27 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// Lines of the log, so many and no more.
 #[derive(Debug)]
-struct Refusals {
+struct Lines {
     bucket: Bucket,
     unlogged: u64,
+}
+
+impl Lines {
+    fn new((rate, burst): (f64, f64)) -> Mutex<Self> {
+        Mutex::new(Self { bucket: Bucket::new(rate, burst, Instant::now()), unlogged: 0 })
+    }
+
+    /// Whether there may be another one; then, how many there might not be before it.
+    fn another(lines: &Mutex<Self>) -> Option<u64> {
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.bucket.take(1.0, Instant::now()) {
+            return Some(std::mem::take(&mut lines.unlogged));
+        }
+        lines.unlogged += 1;
+        None
+    }
 }
 
 /// Where an allocation is relayed from.
@@ -133,18 +154,16 @@ impl Turn {
                 permits: Permits { public, inside, ports, turn_port: port },
                 is_own,
             },
-            quota: Quota::new(bounds),
+            quota: Quota::of_allocations(bounds),
             media_ports: settings.media_ports,
-            refusals: Mutex::new(Refusals {
-                bucket: Bucket::new(LOGGED.0, LOGGED.1, Instant::now()),
-                unlogged: 0,
-            }),
+            refusals: Lines::new(REFUSALS),
+            allocations: Lines::new(ALLOCATIONS),
             stopped,
         });
         log::info!(context = "server", address = config.address.as_str(), port = port,
-            public_ip:% = public, inside:? = inside, allocations = bounds.allocations; "turn_started");
+            public_ip:% = public, allocations = bounds.allocations; "turn_started");
         tokio::spawn(serve_udp(Arc::clone(&shared), Arc::new(udp)));
-        tokio::spawn(serve_tcp(Arc::clone(&shared), tcp, bounds.connections));
+        tokio::spawn(serve_tcp(Arc::clone(&shared), tcp, Quota::of_connections(bounds)));
         let urls = ["udp", "tcp"]
             .map(|transport| format!("turn:{}:{port}?transport={transport}", config.address));
         Ok(Self { shared, urls: urls.into() })
@@ -167,9 +186,9 @@ impl Shared {
     ///
     /// # Errors
     /// The code of the refusal, when there is no more.
-    async fn open(&self, grant: &Grant) -> Result<Relay, u16> {
+    async fn open(&self, grant: &Grant, client: IpAddr) -> Result<Relay, u16> {
         use stun_types::attribute::ErrorCode;
-        let mut place = self.quota.take(&grant.username).map_err(|full| match full {
+        let mut place = self.quota.take(&grant.username, client).map_err(|full| match full {
             quota::Full::User => ErrorCode::ALLOCATION_QUOTA_REACHED,
             quota::Full::All => ErrorCode::INSUFFICIENT_CAPACITY,
         })?;
@@ -203,13 +222,23 @@ impl Shared {
 
     /// One line for many refusals.
     fn log_refusal(&self, code: u16, transport: &'static str) {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.bucket.take(1.0, Instant::now()) {
-            let unlogged = std::mem::take(&mut refusals.unlogged);
-            drop(refusals);
+        if let Some(unlogged) = Lines::another(&self.refusals) {
             log::debug!(context = "server", code = code, transport = transport, unlogged = unlogged; "turn_refused");
-        } else {
-            refusals.unlogged += 1;
+        }
+    }
+
+    fn log_allocation(&self, client: SocketAddr, username: &str, transport: &'static str) {
+        if let Some(unlogged) = Lines::another(&self.allocations) {
+            log::debug!(context = "server", client:% = client, username = username,
+                transport = transport, unlogged = unlogged; "turn_allocated");
+        }
+    }
+
+    /// With the bytes that have passed, to peers and to the client.
+    fn log_release(&self, client: SocketAddr, (to_peers, to_client): (u64, u64)) {
+        if let Some(unlogged) = Lines::another(&self.allocations) {
+            log::debug!(context = "server", client:% = client, to_peers = to_peers,
+                to_client = to_client, unlogged = unlogged; "turn_released");
         }
     }
 
@@ -276,8 +305,7 @@ async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
 }
 
 /// Clients over TCP: each connection is a leg, which ends soon when it makes no allocation.
-async fn serve_tcp(shared: Arc<Shared>, listener: TcpListener, connections: usize) {
-    let places = Arc::new(Semaphore::new(connections));
+async fn serve_tcp(shared: Arc<Shared>, listener: TcpListener, connections: Arc<Quota>) {
     loop {
         let accepted = tokio::select! {
             () = shared.stops() => return,
@@ -287,7 +315,7 @@ async fn serve_tcp(shared: Arc<Shared>, listener: TcpListener, connections: usiz
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(place) = connections.take("", client.ip()) else {
             continue;
         };
         let shared = Arc::clone(&shared);

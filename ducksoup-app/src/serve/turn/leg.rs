@@ -81,9 +81,7 @@ impl Leg {
             }
         }
         if self.relay.is_some() {
-            let (to_peers, to_client) = self.relayed;
-            log::debug!(context = "server", client:% = self.client, to_peers = to_peers,
-                to_client = to_client; "turn_released");
+            self.shared.log_release(self.client, self.relayed);
         }
     }
 
@@ -99,12 +97,13 @@ impl Leg {
             Action::Open(grant) => {
                 // What is left of an allocation whose time was up.
                 self.relay = None;
-                let opened = self.shared.open(&grant).await;
+                let opened = self.shared.open(&grant, self.client.ip()).await;
                 let address = opened.as_ref().map(|relay| relay.address).map_err(|code| *code);
                 match address {
-                    Ok(_) => log::debug!(context = "server", client:% = self.client,
-                        username = grant.username.as_str(), transport = self.transport();
-                        "turn_allocated"),
+                    Ok(_) => {
+                        let transport = self.transport();
+                        self.shared.log_allocation(self.client, &grant.username, transport);
+                    }
                     Err(code) => self.shared.log_refusal(code, self.transport()),
                 }
                 self.relay = opened.ok();

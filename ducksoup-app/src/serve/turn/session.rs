@@ -12,8 +12,7 @@
 //!
 //! Every request but Binding is signed: else 401; with an old nonce 438; by another user than the
 //! allocation's 441. Refused are relays over TCP (442), of another address family (440, 443), pairs
-//! of ports and reservations (508), and peers
-//! that are not this server's own media (403).
+//! of ports and reservations (508), and peers that are not this server's own media (403).
 
 use super::allocation::{Allocation, NotAdded};
 use super::answer::{self, Refusal};
