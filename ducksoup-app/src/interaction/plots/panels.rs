@@ -127,6 +127,7 @@ pub const PANELS: [Panel; 7] = [
         curves: &[
             client(Quantity::ClientLossReports, "PLI, FIR: got by the browser", BLACK, Mark::Cross),
             line(Quantity::KeyframesAsked, "PLI, FIR: sent by the server", BLACK),
+            line(Quantity::KeyframesWanted, "PLI, FIR: from the others", VERMILION),
             client(
                 Quantity::ClientKeyframesEncoded,
                 "keyframe: browser encoded",

@@ -8,7 +8,8 @@ use crate::interaction::{effects, lifecycle};
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, LeaveCause, StageFrame};
 use ducksoup_signaller::protocol::{
-    ClientMessage, Control, ControlValue, ErrorCode, Identifier, JoinOptions, ServerMessage,
+    ClientMessage, Control, ControlValue, ErrorCode, IceServer, Identifier, JoinOptions,
+    ServerMessage,
 };
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -22,6 +23,7 @@ impl Stage {
         &mut self,
         connection: Connection,
         options: Box<JoinOptions>,
+        ice_servers: Vec<IceServer>,
     ) -> ControlFlow<()> {
         if let Err(error) = effects::check(&options, &self.opening.settings) {
             let fields = json!({"reason": error.to_string(), "connection": connection});
@@ -30,7 +32,7 @@ impl Stage {
             self.door.send(StageFrame::Close { connection });
             return ControlFlow::Continue(());
         }
-        self.advance(lifecycle::Input::Join { connection, options })
+        self.advance(lifecycle::Input::Join { connection, options, ice_servers })
     }
 
     pub(super) fn client_message(
