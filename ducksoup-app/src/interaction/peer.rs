@@ -13,6 +13,9 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
+mod recorder;
+mod routes;
+
 use super::candidates::Gathering;
 use super::chain::{Chain, ChainError};
 use super::counters::{self, Counted};
@@ -22,7 +25,7 @@ use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
 use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
-use super::pipelines::{Layout, Mode, Pipelines, PipelinesError, Values};
+use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
 use super::tracks;
 use super::traffic::Traffic;
@@ -33,8 +36,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
+use recorder::{Changed, recorder};
+use routes::Route;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+
+pub use routes::{Showing, Shown};
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +63,6 @@ pub enum PeerError {
     Link(&'static str, gst::PadLinkError),
 }
 
-/// Another participant's track on its way to this peer.
-#[derive(Debug)]
-struct Route {
-    mixer_pad: gst::Pad,
-    /// Its media section.
-    section: u32,
-    /// Whether the browser is to see it.
-    visible: bool,
-}
-
 /// What peers are built with.
 #[derive(Debug, Clone, Copy)]
 pub struct Means<'a> {
@@ -77,15 +74,6 @@ pub struct Means<'a> {
     pub devices: Devices,
     /// Whether the peer's picture shows the run's time.
     pub overlay: bool,
-}
-
-/// What it takes to show a participant's tracks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Showing {
-    /// An offer: the browser does not have them.
-    Anew,
-    /// Nothing: the browser has had them all along.
-    Already,
 }
 
 /// See the module.
@@ -238,98 +226,6 @@ impl Peer {
         self.stale = true;
     }
 
-    /// Gives a track of another participant (or, in a mirror, one's own) a way to this peer.
-    ///
-    /// # Errors
-    /// When the mixer or the connection refuses.
-    pub fn show(
-        &mut self,
-        mixer: &gst::Element,
-        source: &Shown,
-        twcc: bool,
-        inputs: &Inputs,
-    ) -> Result<Showing, PeerError> {
-        let mut showing = Showing::Already;
-        for codec in &source.codecs {
-            let key = (source.user.clone(), *codec);
-            match self.routes.get_mut(&key) {
-                // Never hidden: the same stream goes on, and the browser need not know.
-                Some(route) if route.visible => continue,
-                Some(route) => route.visible = true,
-                None => {
-                    let route = self.new_route(mixer, source, *codec, twcc, inputs)?;
-                    self.routes.insert(key, route);
-                }
-            }
-            self.stale = true;
-            showing = Showing::Anew;
-        }
-        Ok(showing)
-    }
-
-    /// Tells the browser that a participant's tracks are over, for now.
-    pub fn hide(&mut self, user: &Identifier) {
-        for ((source, _), route) in &mut self.routes {
-            if source == user {
-                route.visible = false;
-                self.stale = true;
-            }
-        }
-    }
-
-    fn new_route(
-        &mut self,
-        mixer: &gst::Element,
-        source: &Shown,
-        codec: Codec,
-        twcc: bool,
-        inputs: &Inputs,
-    ) -> Result<Route, PeerError> {
-        // 0 would be a legal SSRC, but the sign of a missing one elsewhere.
-        let ssrc = rand::random_range(1..u32::MAX);
-        let caps = codec.caps(Some(ssrc), twcc);
-        let template = self
-            .webrtcbin
-            .pad_template("sink_%u")
-            .ok_or(PeerError::Pad("webrtcbin's sink template"))?;
-        let name = format!("sink_{}", self.sections);
-        let webrtc_pad = self
-            .webrtcbin
-            .request_pad(&template, Some(&name), Some(&caps))
-            .ok_or(PeerError::Pad("webrtcbin's sink"))?;
-        let section = self.sections;
-        self.sections += 1;
-        webrtc_pad.set_property("msid", &source.stream_id);
-        let transceiver = webrtc_pad.property::<WebRTCRTPTransceiver>("transceiver");
-        transceiver.set_direction(WebRTCRTPTransceiverDirection::Sendonly);
-        transceiver.set_codec_preferences(Some(&caps));
-        if codec.kind() == Kind::Video {
-            transceiver.set_property("do-nack", true);
-        }
-        self.unpromised += 1;
-        let (connection, inputs) = (self.connection, inputs.clone());
-        webrtc_pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-            match info.event().map(|event| event.type_()) {
-                Some(gst::EventType::Caps) => {
-                    inputs.send(Input::Peer(connection, PeerInput::RoutePromised));
-                    gst::PadProbeReturn::Remove
-                }
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
-
-        let mixer_pad =
-            mixer.request_pad_simple("src_%u").ok_or(PeerError::Pad("mixer's source"))?;
-        mixer_pad.set_property("receiver", self.bin.name().as_str());
-        mixer_pad.set_property("source", source.user.as_str());
-        mixer_pad.set_property_from_str("kind", codec.kind().name());
-        mixer_pad.set_property("caps", &caps);
-        let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
-        mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
-        self.traffic.goes(ssrc, source.user.as_str(), codec);
-        Ok(Route { mixer_pad, section, visible: true })
-    }
-
     /// Makes an offer if one is due.
     pub fn negotiate(&mut self, inputs: &Inputs) {
         if self.stale && self.unpromised == 0 {
@@ -447,16 +343,6 @@ impl Peer {
         webrtcbin::find_pair(&self.webrtcbin, self.connection, inputs);
     }
 
-    /// What others are shown of this peer.
-    #[must_use]
-    pub fn shown(&self) -> Shown {
-        Shown {
-            user: self.options.user.clone(),
-            stream_id: self.stream_id.clone(),
-            codecs: self.chains.iter().map(|chain| chain.codec).collect(),
-        }
-    }
-
     /// Sets the zero of everything that counts frames or records.
     pub fn begin(&self, origin: gst::ClockTime) {
         for chain in &self.chains {
@@ -514,17 +400,6 @@ pub enum AnswerRefusal {
     Rejected(#[from] sdp::Rejected),
 }
 
-/// A participant as others are shown it.
-#[derive(Debug, Clone)]
-pub struct Shown {
-    /// Who.
-    pub user: Identifier,
-    /// The `MediaStream` id of their tracks.
-    pub stream_id: String,
-    /// Their tracks.
-    pub codecs: Vec<Codec>,
-}
-
 /// The name of a peer's bin, by which errors are attributed.
 #[must_use]
 pub fn bin_name(connection: Connection) -> String {
@@ -576,64 +451,4 @@ fn watch_first_media(
         gst::PadProbeReturn::Remove
     });
     Ok(())
-}
-
-/// A running time that never comes: a recorder with this origin waits until it is known.
-const NOT_YET: u64 = 1 << 63;
-
-/// The recorder, listening to the tees of the chains.
-fn recorder(
-    bin: &gst::Bin,
-    chains: &[Chain],
-    mode: &Mode,
-    changed: Changed,
-) -> Result<gst::Element, PeerError> {
-    let layout = if mode.layout == Layout::Split { "split" } else { "muxed" };
-    let recorder = gst::ElementFactory::make("experimentrecorder")
-        .name("recorder")
-        .property_from_str("layout", layout)
-        .property("origin", NOT_YET)
-        .build()
-        .map_err(|error| PeerError::Step("recorder", error))?;
-    bin.add(&recorder).map_err(|error| PeerError::Step("recorder", error))?;
-    for chain in chains {
-        let kind = chain.codec.kind();
-        let mut tees = vec!["dry"];
-        if mode.effects && changed.is_wet(kind, mode.layout) {
-            tees.push("wet");
-        }
-        for tee in tees {
-            let tap = chain.tap(tee).ok_or(PeerError::Pad("tee"))?;
-            let sink = recorder
-                .request_pad_simple(&format!("{tee}_{kind}"))
-                .ok_or(PeerError::Pad("recorder's sink"))?;
-            tap.link(&sink).map_err(|error| PeerError::Link("recorder", error))?;
-        }
-    }
-    Ok(recorder)
-}
-
-/// Which of a participant's tracks leave the server otherwise than they came.
-#[derive(Debug, Clone, Copy)]
-struct Changed {
-    audio: bool,
-    video: bool,
-}
-
-impl Changed {
-    /// By effects, or by the time shown in the picture.
-    fn by(options: &JoinOptions, overlay: bool) -> Self {
-        let video = options.video_fx.is_some() || overlay;
-        Self { audio: options.audio_fx.is_some(), video: video && !options.audio_only }
-    }
-
-    /// Wet files exist where something is changed. A muxed one holds both tracks, as they were sent.
-    fn is_wet(self, kind: Kind, layout: Layout) -> bool {
-        match (layout, kind) {
-            (Layout::Split, Kind::Audio) => self.audio,
-            (Layout::Split, Kind::Video) => self.video,
-            (Layout::Muxed, _) => self.audio || self.video,
-            (Layout::None, _) => false,
-        }
-    }
 }
