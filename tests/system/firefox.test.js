@@ -56,11 +56,14 @@ describe("Firefox", () => {
         const dry = user === "ann" ? ann : { ...ben, colour: balanced(ben.colour, "VP8", {}) };
         const look = what === "wet" ? wet : dry;
         const time = what === "wet" ? 1 : DURATION / 2;
+        // On a machine that is short of time, Firefox's microphone falls silent for moments.
+        const times = what === "wet" ? [time] : Array.from({ length: DURATION - 2 }, (_, index) => index + 1);
         const shown = meanColour(frames, time - 1, time);
         assert.ok(distance(shown, look.colour) < 22, `${path}: ${shown} instead of ${look.colour}`);
         assert.ok(sound, `${path} has sound`);
-        const { frequency } = toneAt(sound, time);
-        assert.ok(Math.abs(frequency / look.frequency - 1) < 0.02, `${path}: ${frequency} Hz`);
+        const tones = times.map((at) => toneAt(sound, at).frequency);
+        const right = tones.filter((frequency) => Math.abs(frequency / look.frequency - 1) < 0.02);
+        assert.ok(right.length > tones.length / 2, `${path}: ${tones.map(Math.round)} Hz`);
       }
     });
   });
