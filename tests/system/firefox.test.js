@@ -9,6 +9,7 @@ import { openFirefox } from "./firefox.js";
 import { people } from "./people.js";
 import { meanColour, toneAt } from "./recording.js";
 import { Study } from "./study.js";
+import { until } from "./until.js";
 
 const [ann, ben] = people;
 const DURATION = 12;
@@ -37,8 +38,9 @@ describe("Firefox", () => {
         peer: { ...peer, audioFx: "pitch pitch=0.8 name=voice", videoFx: "videobalance hue=1 name=face" },
       });
       const inChromium = await conversation.join(ben, { peer });
-      await Promise.all([inFirefox.event("start"), inChromium.event("start")]);
+      const [start] = await Promise.all([inFirefox.event("start"), inChromium.event("start")]);
       await Promise.all([inFirefox.meets(ben), inChromium.meets(ann, wet)]);
+      await until("two seconds are recorded", () => Date.now() - start.at > 2000);
       // A ramp that is asked for in Firefox is seen in Chromium.
       await inFirefox.ask("controlFx", "voice", "pitch", 1.25, 200);
       await inChromium.meets(ann, { ...wet, frequency: 1.25 * ann.frequency });
