@@ -9,6 +9,7 @@ import { openFirefox } from "./firefox.js";
 import { people } from "./people.js";
 import { meanColour, toneAt } from "./recording.js";
 import { Study } from "./study.js";
+import { until } from "./until.js";
 
 const [ann, ben] = people;
 const DURATION = 12;
@@ -37,8 +38,9 @@ describe("Firefox", () => {
         peer: { ...peer, audioFx: "pitch pitch=0.8 name=voice", videoFx: "videobalance hue=1 name=face" },
       });
       const inChromium = await conversation.join(ben, { peer });
-      await Promise.all([inFirefox.event("start"), inChromium.event("start")]);
+      const [start] = await Promise.all([inFirefox.event("start"), inChromium.event("start")]);
       await Promise.all([inFirefox.meets(ben), inChromium.meets(ann, wet)]);
+      await until("two seconds are recorded", () => Date.now() - start.at > 2000);
       // A ramp that is asked for in Firefox is seen in Chromium.
       await inFirefox.ask("controlFx", "voice", "pitch", 1.25, 200);
       await inChromium.meets(ann, { ...wet, frequency: 1.25 * ann.frequency });
@@ -56,11 +58,14 @@ describe("Firefox", () => {
         const dry = user === "ann" ? ann : { ...ben, colour: balanced(ben.colour, "VP8", {}) };
         const look = what === "wet" ? wet : dry;
         const time = what === "wet" ? 1 : DURATION / 2;
+        // On a machine that is short of time, Firefox's microphone falls silent for moments.
+        const times = what === "wet" ? [time] : Array.from({ length: DURATION - 2 }, (_, index) => index + 1);
         const shown = meanColour(frames, time - 1, time);
         assert.ok(distance(shown, look.colour) < 22, `${path}: ${shown} instead of ${look.colour}`);
         assert.ok(sound, `${path} has sound`);
-        const { frequency } = toneAt(sound, time);
-        assert.ok(Math.abs(frequency / look.frequency - 1) < 0.02, `${path}: ${frequency} Hz`);
+        const tones = times.map((at) => toneAt(sound, at).frequency);
+        const right = tones.filter((frequency) => Math.abs(frequency / look.frequency - 1) < 0.02);
+        assert.ok(right.length > tones.length / 2, `${path}: ${tones.map(Math.round)} Hz`);
       }
     });
   });

@@ -24,7 +24,7 @@ export function showKnob(knob, title, turned) {
     return row(knob, title, box);
   }
   const { min, max, step, value } = knob;
-  const slider = element("input", { type: "range", min, max, step, value });
+  const slider = element("input", { type: "range", min, max, step, value, "aria-valuetext": label(knob, value) });
   const output = element("output", {}, label(knob, value));
   slider.addEventListener("input", () => {
     output.value = label(knob, slider.valueAsNumber);

@@ -13,6 +13,8 @@ import { freshName, signalingUrl } from "../form.js";
 
 /** ms that a step may take; ours: a browser waits 10 s for a STUN server. */
 const LIMIT = 12_000;
+/** How often, and after how many ms, the connection's statistics are looked at. */
+const [LOOKS, PAUSE] = [20, 100];
 
 const rows = find("#candidates");
 const steps = find("#steps");
@@ -137,7 +139,13 @@ class Trial {
       connection.addEventListener("connectionstatechange", look);
       look();
     });
-    return way(/** @type {Iterable<Record<string, any>>} */ (await this.#peer?.stats() ?? []));
+    // The statistics may know a little later than the connection which pair it took.
+    for (let look = 0; look < LOOKS; look += 1) {
+      const found = way(/** @type {Iterable<Record<string, any>>} */ (await this.#peer?.stats() ?? []));
+      if (found) return found;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    }
+    return "connected";
   }
 
   end() {
@@ -151,13 +159,14 @@ class Trial {
 }
 
 /**
- * The way that media take, from the connection's statistics.
+ * The way that media take, from the connection's statistics; nothing while they do not know.
  * @param {Iterable<Record<string, any>>} report
+ * @returns {string | undefined}
  */
 function way(report) {
   const entries = [...report];
   const pair = entries.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
-  if (!pair) return "connected";
+  if (!pair) return undefined;
   const [local, remote] = [pair.localCandidateId, pair.remoteCandidateId].map((id) => entries.find((entry) => entry.id === id));
   const trip = pair.currentRoundTripTime === undefined ? "" : `, ${Math.max(1, Math.round(pair.currentRoundTripTime * 1000))} ms there and back`;
   return `${local?.protocol ?? "?"}, ${local?.candidateType ?? "?"} to ${remote?.candidateType ?? "?"}${trip}`;
