@@ -138,6 +138,8 @@ messages! {
         "error" "the reason" }
     ClientAnswerRejected "client_answer_rejected" "peer" Error Interaction "The browser rejects what was offered, such as a codec it lacks." {
         "error" "the reason" }
+    JoinsLimited "joins_limited" "peer" Warn Global "More join at this moment than this machine can begin with." {
+        "connection" "the socket" }
     JoinRefused "join_refused" "peer" Warn Both
         "A join cannot be understood or does not come in time (global log); it asks for an effect that is not allowed (the interaction's log)." {
         "connection" "the socket", "reason" "the reason" }
@@ -304,6 +306,8 @@ messages! {
         "path" "what was asked for" }
     RequestRefused "request_refused" "server" Info Global "An HTTP request makes no sense." {
         "reason" "the reason" }
+    CheckRefused "check_refused" "server" Warn Global "What a page of checks measured could not be taken." {
+        "error" "the reason" }
     AcceptFailed "accept_failed" "server" Error Global "No connection could be taken, such as for want of file descriptors." {
         "error" "the reason" }
     ConnectionFailed "connection_failed" "server" Debug Global "An HTTP connection broke, or spoke no HTTP." {
