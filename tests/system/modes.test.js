@@ -116,7 +116,7 @@ describe("the recording modes", () => {
     study.conversation(`sound-${mode}`, async (conversation) => {
       const picture = { overlay: true, gpu: true, videoFx: "videobalance saturation=0" };
       const effects = changes ? { audioFx: "pitch pitch=1.25 name=voice" } : {};
-      const options = { size: 1, duration: 6, audioOnly: true, recordingMode: mode };
+      const options = { size: 1, duration: 8, audioOnly: true, recordingMode: mode };
       const page = await conversation.join(person, { peer: { ...options, ...picture, ...effects } });
       const pitch = changes ? 1.25 : 1;
       await page.meets(person, { colour: null, frequency: pitch * person.frequency });
@@ -136,6 +136,9 @@ describe("the recording modes", () => {
     });
 
   test("without pictures let hear and record what they promise", async () => {
-    await together(soundModes.map((choice, index) => trySound(choice, people[index % people.length])));
+    // Not all at once: a small machine would not hear in time.
+    for (const some of [soundModes.slice(0, 5), soundModes.slice(5)]) {
+      await together(some.map((choice, index) => trySound(choice, people[index])));
+    }
   });
 });
