@@ -304,6 +304,14 @@ messages! {
         "reason" "the reason" }
     FileUnreadable "file_unreadable" "server" Warn Global "A file of a page cannot be read." {
         "path" "its path below `web`", "error" "the reason" }
+    AcceptFailed "accept_failed" "server" Error Global "The system gives no more connections; after a second it is asked again." {
+        "error" "what it says" }
+    ConnectionFailed "connection_failed" "server" Debug Global "A connection ended before its time: a TLS handshake, a request that is too slow or is none." {
+        "error" "why" }
+    VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable means nothing: a slip of the pen." {
+        "variable" "its name" }
+    ElementsUnchecked "elements_unchecked" "init" Warn Global "`config/gst.yml` could not be tried on the elements." {
+        "error" "why" }
     ProtectedPagesClosed "protected_pages_closed" "init" Warn Global "The password is the documented one: the protected pages answer 403." {
         "variable" "the setting to change" }
 

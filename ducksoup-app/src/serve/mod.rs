@@ -8,7 +8,7 @@
 //!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
-//! - `worker`: the stage processes.
+//! - `worker`: the stage processes; `trial`: what is tried before anybody comes.
 //! - `limits`: every wait and size.
 //!
 //! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
@@ -26,6 +26,7 @@ mod roster;
 mod routes;
 mod socket;
 mod stats;
+pub mod trial;
 mod worker;
 
 pub use limits::Limits;
