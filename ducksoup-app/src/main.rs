@@ -88,10 +88,7 @@ fn door() -> anyhow::Result<()> {
     for variable in unknown_variables() {
         log::warn!(context = "init", variable = variable.as_str(); "variable_unknown");
     }
-    std::panic::set_hook(Box::new(|panic| {
-        log::error!(target: app_log::FATAL, context = "app", error:% = panic; "app_panicked");
-        log::logger().flush();
-    }));
+    std::panic::set_hook(Box::new(app_log::tell_panic));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
