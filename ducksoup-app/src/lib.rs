@@ -5,12 +5,14 @@
 //! - [`serve`] is the door: HTTP, WebSockets, who may enter. It never touches GStreamer.
 //! - [`interaction`] is the stage: one process for each interaction, with its lifecycle, its
 //!   pipeline, its recordings and its log.
+//! - [`archive`] is what is done with recordings when they are over.
+//! - [`load`] is a crowd of participants, to see what a server can take.
 //!
-//! They speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
-//! [`archive`] is what is done with the recordings when they are over.
+//! The first two speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
 
 pub mod archive;
 pub mod config;
 pub mod interaction;
+pub mod load;
 pub mod log;
 pub mod serve;

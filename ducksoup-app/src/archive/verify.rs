@@ -128,7 +128,7 @@ pub struct Findings {
 pub fn verify(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Findings, ManifestError> {
     let runs = manifest::read_all(folder)?;
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header([
+    table.load_style(presets::NOTHING).set_header([
         "run",
         "state",
         "user",

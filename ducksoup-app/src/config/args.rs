@@ -3,6 +3,7 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::load::LoadArgs;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -39,6 +40,8 @@ pub enum Command {
         /// The interaction's folder: data/<namespace>/<interaction>
         folder: PathBuf,
     },
+    /// Put a load on a server: many participants with ready-made media, measured at their ends
+    Load(Box<LoadArgs>),
 }
 
 /// The settings as they are typed. Empty is unset.

@@ -177,7 +177,7 @@ impl Call {
     /// The connection stands. Its RTP session must know how late packets leave, or it makes no
     /// sender reports and nobody can align sound and picture. They leave at once.
     pub(super) fn settle(&self) {
-        self.bin.send_event(gst::event::Latency::new(gst::ClockTime::ZERO));
+        self.webrtcbin.send_event(gst::event::Latency::new(gst::ClockTime::ZERO));
     }
 
     pub(super) fn add_candidate(&self, section: u32, candidate: &str) {

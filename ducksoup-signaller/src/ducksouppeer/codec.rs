@@ -2,7 +2,7 @@
 
 //! What the tracks of a call are made of, and what an offer asks for.
 
-use gst_sdp::{SDPMediaRef, SDPMessageRef};
+use gst_sdp::{SDPAttribute, SDPMediaRef, SDPMessageRef};
 use std::fmt;
 
 /// Sound or picture.
@@ -93,10 +93,18 @@ pub(super) fn wanted(offer: &SDPMessageRef) -> Vec<Wanted> {
         .collect()
 }
 
-/// The `MediaStream` id of each section in which the server sends (RFC 8830).
+/// The `MediaStream` id of each section in which the server sends: of the whole section (RFC 8830),
+/// or of its source (RFC 5576), as webrtcbin 1.22 writes it.
 pub(super) fn streams(offer: &SDPMessageRef) -> Vec<Option<String>> {
     let stream = |media: &SDPMediaRef| {
-        let msid = media.attribute_val("msid")?;
+        let of_source = |attribute: &SDPAttribute| {
+            let (_, rest) = attribute.value()?.split_once(' ')?;
+            rest.strip_prefix("msid:").map(str::to_owned)
+        };
+        let of_section = media.attribute_val("msid").map(str::to_owned);
+        let msid = of_section.or_else(|| {
+            media.attributes().filter(|attribute| attribute.key() == "ssrc").find_map(of_source)
+        })?;
         msid.split_whitespace().next().map(str::to_owned)
     };
     offer.medias().map(stream).collect()

@@ -296,21 +296,18 @@ impl Participant {
         }
     }
 
+    /// A track has come, on a pad that is blocked until this returns.
     fn receive(&mut self, pad: &gst::Pad) {
-        if let Err(error) = self.try_receive(pad) {
-            gst::warning!(super::CAT, obj = self.element, "a track that is dropped: {error}");
-            call::drop_everything(pad);
-        }
-    }
-
-    fn try_receive(&mut self, pad: &gst::Pad) -> Result<(), glib::BoolError> {
-        let call = self.call.as_ref().ok_or_else(|| glib::bool_error!("no call"))?;
-        let caps = pad.current_caps().ok_or_else(|| glib::bool_error!("no caps"))?;
-        let field = |name| caps.structure(0).and_then(|caps| caps.get::<String>(name).ok());
+        let Some(call) = &self.call else {
+            return;
+        };
+        let caps = pad.current_caps();
+        let field = |name| caps.as_ref()?.structure(0)?.get::<String>(name).ok();
         let kind = field("media").and_then(|media| Kind::of_name(&media));
         let codec = field("encoding-name").and_then(|name| Codec::of_encoding(&name));
         let (Some(kind), Some(codec)) = (kind, codec) else {
-            return Err(glib::bool_error!("{caps}"));
+            gst::warning!(super::CAT, obj = self.element, "a track that nobody knows: {caps:?}");
+            return call::drop_everything(pad);
         };
         // Who is not announced is oneself, in a mirror.
         let user = call.stream_of(pad).and_then(|stream| self.streams.get(stream).cloned());
@@ -318,24 +315,33 @@ impl Participant {
             Some(user) => user,
             None => self.signaller.property::<Option<String>>("user").unwrap_or_default(),
         };
-        let tap = call.tap(pad)?;
+        let tapped = call.tap(pad).and_then(|tap| {
+            self.track(kind, codec, user)?.feed_from(&tap);
+            Ok(())
+        });
+        if let Err(error) = tapped {
+            call::drop_everything(pad);
+            self.fail_with(gst::CoreError::Pad, &format!("no {kind} pad: {error}"));
+        }
+    }
+
+    fn track(
+        &mut self,
+        kind: Kind,
+        codec: Codec,
+        user: String,
+    ) -> Result<Arc<Track>, glib::BoolError> {
         let key = (kind, user);
-        let track = match self.tracks.get(&key) {
-            Some(track) => track.clone(),
-            None => {
-                let (element, output) = (&self.element, self.terms.output);
-                let track =
-                    Track::new(element, kind, codec, &key.1, output, call::JITTER_BUFFER)?;
-                self.tracks.insert(key, track.clone());
-                self.set_board(|board| board.tracks.push(track.clone()));
-                // Whoever plays it in time must know how late it may come.
-                let latency = gst::message::Latency::builder().src(element).build();
-                drop(element.post_message(latency));
-                track
-            }
-        };
-        track.feed_from(&tap);
-        Ok(())
+        if let Some(track) = self.tracks.get(&key) {
+            return Ok(track.clone());
+        }
+        let (element, output) = (&self.element, self.terms.output);
+        let track = Track::new(element, kind, codec, &key.1, output, call::JITTER_BUFFER)?;
+        self.tracks.insert(key, track.clone());
+        self.set_board(|board| board.tracks.push(track.clone()));
+        // Whoever plays it in time must know how late it may come.
+        drop(element.post_message(gst::message::Latency::builder().src(element).build()));
+        Ok(track)
     }
 
     fn leave(&mut self) {

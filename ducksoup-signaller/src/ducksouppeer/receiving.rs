@@ -189,16 +189,21 @@ fn decode(codec: Codec, output: Output) -> Option<&'static str> {
     Some(match (output, codec) {
         (Output::Rtp, _) => return None,
         // rtpopusdepay 1.22 gives caps without a rate, which most of what follows refuses.
-        (Output::Encoded, Codec::Opus) => "rtpopusdepay ! audio/x-opus,rate=48000,channels=2",
+        (Output::Encoded, Codec::Opus) => "rtpopusdepay ! capsfilter caps=audio/x-opus,rate=48000,channels=2",
+        // In whole pictures, h264parse 1.22 takes an access unit delimiter and the parameter sets
+        // behind it for a picture of their own, and the picture itself has no time.
         (Output::Encoded, Codec::H264) => {
             "rtph264depay request-keyframe=true wait-for-keyframe=true
-             ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au"
+             ! capsfilter caps=video/x-h264,stream-format=byte-stream,alignment=nal
+             ! h264parse config-interval=-1
+             ! capsfilter caps=video/x-h264,stream-format=byte-stream,alignment=au"
         }
         (Output::Encoded, Codec::Vp8) => "rtpvp8depay request-keyframe=true wait-for-keyframe=true",
         (Output::Raw, Codec::Opus) => "rtpopusdepay ! opusdec",
         // Frame threads hold frames back; slices do not.
         (Output::Raw, Codec::H264) => {
-            "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse
+            "rtph264depay request-keyframe=true wait-for-keyframe=true
+             ! capsfilter caps=video/x-h264,stream-format=byte-stream,alignment=nal ! h264parse
              ! avdec_h264 thread-type=slice max-threads=1 std-compliance=normal automatic-request-sync-points=true"
         }
         (Output::Raw, Codec::Vp8) => {

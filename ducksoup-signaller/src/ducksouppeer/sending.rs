@@ -135,7 +135,10 @@ impl Sending {
         let tail = self.state().tail.take();
         for bin in [Some(&self.intake), tail.as_ref().map(|(_, tail)| tail)].into_iter().flatten() {
             let _ = bin.set_state(gst::State::Null);
-            drop(parent.remove(bin));
+            // The element may have emptied itself on its own way out.
+            if bin.parent().as_ref() == Some(parent.upcast_ref()) {
+                drop(parent.remove(bin));
+            }
         }
     }
 
@@ -456,7 +459,7 @@ fn encode(codec: Codec, picture: Picture) -> String {
              ! opusenc audio-type=voice frame-size=20 inband-fec=true bitrate={AUDIO_BITRATE}"
         ),
         Codec::H264 => format!(
-            "{raw} ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=250 bitrate={}
+            "{raw} ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=250 aud=false bitrate={}
              ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
             VIDEO_BITRATE / 1000
         ),

@@ -408,7 +408,34 @@ mod tests {
             ),
             (r#"{"kind":"whatever"}"#, ClientMessage::Unknown("whatever".into())),
         ] {
-            assert_eq!(ClientMessage::parse(text), Ok(expected), "{text}");
+            assert_eq!(ClientMessage::parse(text), Ok(expected.clone()), "{text}");
+            assert_eq!(ClientMessage::parse(&expected.to_wire()), Ok(expected), "and back");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let control = |user: Option<&str>, value, duration_ms| {
+            ClientMessage::Control(Control {
+                user: user.map(|user| Identifier::new(user).expect("valid")),
+                name: "fx".into(),
+                property: "pitch".into(),
+                value,
+                duration_ms,
+            })
+        };
+        for message in [
+            ClientMessage::Answer(SessionDescription { kind: "answer".into(), sdp: "v=0\r\n".into() }),
+            ClientMessage::Candidate(IceCandidate {
+                candidate: "candidate:1".into(),
+                sdp_mid: Some("video0".into()),
+                sdp_m_line_index: Some(1),
+            }),
+            control(None, ControlValue::Number(0.5), 0),
+            control(Some("b"), ControlValue::Number(-3.0), 500),
+            control(Some("b"), ControlValue::Text("0.5".into()), 0),
+        ] {
+            assert_eq!(ClientMessage::parse(&message.to_wire()), Ok(message));
         }
     }
 

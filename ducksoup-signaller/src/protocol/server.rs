@@ -309,6 +309,61 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_refused_and_what_is_new_is_passed_over() {
+        for text in ["", "nope", "[]", "{}", r#"{"kind":1}"#] {
+            let read = ServerMessage::from_wire(text);
+            assert!(matches!(read, Err(ProtocolError::Envelope(_))), "{text}: {read:?}");
+        }
+        for (kind, payload) in [
+            ("joined", json!("new_interaction")),
+            ("joined", json!({"context": "x", "iceServers": []})),
+            ("offer", json!({"type": "offer", "sdp": ""})),
+            ("offer", json!(r#"{"type":"answer","sdp":""}"#)),
+            ("candidate", json!("x")),
+            ("other_joined", json!({"userId": "../x", "streamId": "s"})),
+            ("start", json!(-1)),
+            ("start", Value::Null),
+            ("files", json!({"a": "x"})),
+            ("control_refused", json!({})),
+        ] {
+            let text = json!({"kind": kind, "payload": payload}).to_string();
+            let read = ServerMessage::from_wire(&text);
+            assert!(matches!(read, Err(ProtocolError::Payload { .. })), "{text}: {read:?}");
+        }
+        for kind in ["weather", "client_answer", ""] {
+            let text = json!({"kind": kind, "payload": 1}).to_string();
+            assert_eq!(ServerMessage::from_wire(&text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn servers_of_other_makes_are_understood() {
+        let read = |text: Value| ServerMessage::from_wire(&text.to_string());
+        let joined = |ice_servers| {
+            let context = JoinContext::NewInteraction;
+            Ok(Some(ServerMessage::Joined { context, ice_servers }))
+        };
+        let said = |servers: Value| {
+            read(json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}))
+        };
+        assert_eq!(said(Value::Null), joined(vec![]));
+        let server = IceServer { urls: vec!["stun:a".into()], username: None, credential: None };
+        assert_eq!(said(json!([{"urls": "stun:a"}])), joined(vec![server]));
+        assert_eq!(
+            read(json!({"kind": "other_left", "payload": {"userId": "b"}})),
+            Ok(Some(ServerMessage::OtherLeft { user: user("b"), stream_id: String::new() }))
+        );
+        assert_eq!(
+            read(json!({"kind": "start", "payload": 29.6})),
+            Ok(Some(ServerMessage::Start { remaining: 29 }))
+        );
+        assert_eq!(
+            read(json!({"kind": "error-new"})),
+            Ok(Some(ServerMessage::Failure("error-new".into())))
+        );
+    }
+
+    #[test]
     fn the_wire_is_what_clients_read() {
         let offer = SessionDescription { kind: "offer".into(), sdp: "v=0\r\n".into() };
         let candidate = IceCandidate {
@@ -347,6 +402,7 @@ mod tests {
         ] {
             let text: Value = serde_json::from_str(&message.to_wire()).expect("JSON");
             assert_eq!(text, wire);
+            assert_eq!(ServerMessage::from_wire(&message.to_wire()), Ok(Some(message)), "and back");
         }
     }
 }
