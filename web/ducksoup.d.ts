@@ -88,7 +88,9 @@ export type DuckSoupEvent =
   | { kind: "files"; payload: Record<string, string[]> }
   | { kind: "end"; payload?: undefined }
   | { kind: "closed"; payload?: undefined }
-  | { kind: "error-join" | "error-duplicate" | "error-full" | "error-aborted" | "error-peer-connection"; payload?: undefined }
+  | { kind: "error-join" | "error-duplicate" | "error-full" | "error-aborted"; payload?: undefined }
+  /** The connection for media cannot be had; a sentence when it is this browser that knows why (it has not the `videoFormat`). */
+  | { kind: "error-peer-connection"; payload?: string }
   | { kind: "error"; payload: string }
   | { kind: "stats"; payload: Stats }
   | { kind: "control_refused"; payload: { name: string; property: string; reason: string } };
@@ -110,16 +112,24 @@ export interface Player {
 }
 
 /** What `render` rejects with, and what wrong arguments of the player's methods throw. */
-export interface DuckSoupError extends Error {
-  /** Stable identifier: `embed-options`, `peer-options`, `control`. */
-  readonly code: string;
+export class DuckSoupError extends Error {
+  /** Stable identifier. */
+  readonly code: "embed-options" | "peer-options" | "control";
+  constructor(code: "embed-options" | "peer-options" | "control", message: string);
 }
+
+/**
+ * Joins an interaction. An element as the first argument is the `mountEl` of the third one's options.
+ *
+ * `import { render } from "…/ducksoup.mjs"`, or, after a classic `<script src="…/ducksoup.js">`,
+ * `DuckSoup.render`.
+ */
+export function render(embedOptions: EmbedOptions | HTMLElement, peerOptions: PeerOptions, more?: Omit<EmbedOptions, "mountEl">): Promise<Player>;
 
 declare global {
   interface Window {
-    DuckSoup: {
-      /** An element as the first argument is the `mountEl` of the third one's options. */
-      render(embedOptions: EmbedOptions | HTMLElement, peerOptions: PeerOptions, more?: Omit<EmbedOptions, "mountEl">): Promise<Player>;
-    };
+    DuckSoup: { render: typeof render };
   }
+  /** What the classic script makes. */
+  const DuckSoup: { render: typeof render };
 }

@@ -45,6 +45,12 @@ pub enum Mode {
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -76,7 +82,7 @@ pub struct LogConfig {
 pub struct TurnConfig {
     /// What participants are told: a host name or an address.
     pub address: String,
-    /// Where it listens, UDP and TCP.
+    /// Where it listens, UDP and TCP; 0 is any free port.
     pub port: u16,
     /// The address that it relays from.
     pub public_ip: IpAddr,
@@ -412,13 +418,17 @@ fn turn(args: &Args, public_ip: Option<IpAddr>) -> Result<Option<TurnConfig>, Co
     if !address.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)) {
         return refuse("DUCKSOUP_TURN_ADDRESS", address, "a host name or an IPv4 address");
     }
+    let needs = "DUCKSOUP_PUBLIC_IP";
+    let public_ip =
+        public_ip.ok_or(ConfigError::Needs { variable: "DUCKSOUP_TURN_ADDRESS", needs })?;
+    if !public_ip.is_ipv4() {
+        let expected = "an IPv4 address, which TURN relays from";
+        return refuse("DUCKSOUP_PUBLIC_IP", &public_ip.to_string(), expected);
+    }
     Ok(Some(TurnConfig {
         address: address.to_owned(),
         port: number("DUCKSOUP_TURN_PORT", Some(port), 0, 1..=u16::MAX, "a port (1 to 65535)")?,
-        public_ip: public_ip.ok_or(ConfigError::Needs {
-            variable: "DUCKSOUP_TURN_ADDRESS",
-            needs: "DUCKSOUP_PUBLIC_IP",
-        })?,
+        public_ip,
     }))
 }
 

@@ -316,13 +316,34 @@ async fn the_stats_feed_shows_what_runs_to_those_who_may_see_it() {
     let server = Server::start(Settings::default()).await;
     let _client = server.joined("i", "a").await;
     let figures: Value = server.get("/stats/interactions.json").await;
-    assert_eq!(figures[0]["interaction"], "i");
-    assert_eq!(figures[0]["users"], json!(["a"]));
+    assert_eq!(figures["interactions"][0]["interaction"], "i");
+    assert_eq!(figures["interactions"][0]["users"], json!(["a"]));
     assert!(server.feed(None).await.is_err(), "behind the password");
     let mut feed = server.feed(Some("Basic ZHVja3NvdXA6cGFzcw==")).await;
     let feed = feed.as_mut().expect("let in");
-    assert_eq!(feed.kind("stats").await[0]["interaction"], "i");
-    assert_eq!(feed.kind("stats").await[0]["users"], json!(["a"]));
+    let first = feed.kind("stats").await;
+    assert_eq!(first["interactions"][0]["interaction"], "i");
+    assert_eq!(first["server"]["sockets"], 2, "the client's and the feed's own");
+    let second = feed.kind("stats").await;
+    for process in [&second["server"], &second["interactions"][0]] {
+        let cost = &process["cost"];
+        assert!(cost["cpu"].as_f64().expect("a share of a core") >= 0.0, "{second}");
+        assert!(cost["memory"].as_u64().expect("bytes") > 100_000, "{second}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_beyond_the_limit_are_refused_with_a_sentence_and_calls_go_on() {
+    let server = Server::start(Settings { joins: 2, ..Settings::default() }).await;
+    let mut first = server.joined("i", "a").await;
+    let _second = server.joined("i", "b").await;
+    let mut third = server.client().await;
+    third.say(&join("i", "c")).await;
+    assert!(third.kind("error").await.as_str().expect("a sentence").contains("try again"));
+    assert_eq!(third.close_code().await, Some(1013));
+    first.say(r#"{"kind":"ext_echo"}"#).await;
+    first.seen("message").await;
     server.stop().await;
 }
 

@@ -33,6 +33,8 @@ pub enum DoorFrame {
         origin: String,
         /// What it asks for.
         options: Box<JoinOptions>,
+        /// ICE servers for this client alone, besides the settings' own.
+        ice_servers: Vec<IceServer>,
     },
     /// A joined client's message.
     Message {
@@ -207,6 +209,11 @@ mod tests {
                 connection: Connection(1),
                 origin: "http://localhost".into(),
                 options: Box::new(options),
+                ice_servers: vec![IceServer {
+                    urls: vec!["turn:turn.example.org:3478?transport=udp".into()],
+                    username: Some("1700000000:1".into()),
+                    credential: Some("c".into()),
+                }],
             },
             DoorFrame::Message {
                 connection: Connection(1),

@@ -20,6 +20,6 @@ pub use client::{
     ProtocolError, SessionDescription,
 };
 pub use identifier::{Identifier, IdentifierError, MAX_IDENTIFIER};
-pub use join::{JoinError, JoinOptions, MAX_FX, RecordingMode, VideoFormat};
+pub use join::{JoinError, JoinOptions, MAX_DURATION, MAX_FX, RecordingMode, VideoFormat};
 pub use request::JoinRequest;
 pub use server::{ErrorCode, IceServer, JoinContext, ServerMessage};

@@ -164,8 +164,8 @@ fn user(name: &str) -> Identifier {
 
 /// Everything the server may say, as the page shows it.
 fn server_messages() -> Vec<ServerMessage> {
-    let ice_server = |url: &str, login: Option<(&str, &str)>| IceServer {
-        urls: vec![url.into()],
+    let ice_server = |urls: &[&str], login: Option<(&str, &str)>| IceServer {
+        urls: urls.iter().map(|url| (*url).to_owned()).collect(),
         username: login.map(|(name, _)| name.into()),
         credential: login.map(|(_, word)| word.into()),
     };
@@ -174,8 +174,14 @@ fn server_messages() -> Vec<ServerMessage> {
         ServerMessage::Joined {
             context: JoinContext::ExistingInteraction,
             ice_servers: vec![
-                ice_server("stun:stun.example.org:3478", None),
-                ice_server("turn:turn.example.org:3478", Some(("u", "c"))),
+                ice_server(&["stun:stun.example.org:3478"], None),
+                ice_server(
+                    &[
+                        "turn:turn.example.org:3478?transport=udp",
+                        "turn:turn.example.org:3478?transport=tcp",
+                    ],
+                    Some(("1700001275:12", "mDLTtF9kTCqvR7bDKbJHkWxhcXI=")),
+                ),
             ],
         },
         joined(JoinContext::NewInteraction),

@@ -331,9 +331,10 @@ describe("the logs", () => {
     assertHolds(global, MUST_GLOBALLY);
     assertTimes(log);
     assertDiscreet([...log, ...global], [password], data);
-    assert.equal(log[0].message, "interaction_created");
+    // GStreamer may speak before anybody is there.
+    assert.equal(log.find(({ context }) => context !== "gstreamer")?.message, "interaction_created");
     assert.equal(log.at(-1)?.message, "interaction_deleted");
-    assert.equal(global[0].message, "app_started");
+    assert.equal(global.find(({ context }) => context === "app")?.message, "app_started");
     assert.equal(global.at(-1)?.message, "app_ended");
     for (const { context, user, source, message } of log) {
       if (context === "track" || source) assert.ok(user, `${message} is somebody's`);
@@ -389,7 +390,7 @@ describe("the logs", () => {
     // The same on standard output, readable.
     assert.match(printed, /^\d{8}-\d{6}\.\d{3} INFO {2}\[interaction\] interaction_created /m);
     assert.match(printed, /^\d{8}-\d{6}\.\d{3} INFO {2}\[app\] app_started /m);
-    assert.doesNotMatch(printed, /\u001b\[/, "no colours without a terminal");
+    assert.ok(!printed.includes("\u001b["), "no colours without a terminal");
   });
 
   test("at level 2 hold the course of things alone, also of an interaction that never starts", async () => {

@@ -77,6 +77,9 @@ describe("the recording modes", () => {
             distance(colour, expected.colour) < 20,
             `${mode}, ${what}: ${colour} instead of ${expected.colour}`,
           );
+          // One to begin with, and few requests: each costs as much as ten other pictures.
+          const keys = frames.filter(({ key }) => key).length;
+          assert.ok(keys <= 6, `${mode}, ${what}: ${keys} keyframes in ${frames.length} pictures`);
         }
         if (!what.startsWith("video")) {
           assert.ok(sound);
@@ -92,5 +95,47 @@ describe("the recording modes", () => {
 
   test("that leave media alone show and record what they promise", async () => {
     await together(modes.slice(4).map((choice, index) => tryMode(choice, people[index])));
+  });
+
+  /** @type {{mode: string, changes?: boolean, files: string[]}[]} */
+  const soundModes = [
+    { mode: "muxed", changes: true, files: ["dry.ogg", "wet.ogg"] },
+    { mode: "free", changes: true, files: ["dry.ogg", "wet.ogg"] },
+    { mode: "reenc", changes: true, files: ["dry.ogg", "wet.ogg"] },
+    { mode: "split", changes: true, files: ["audio-dry.ogg", "audio-wet.ogg"] },
+    { mode: "none", changes: true, files: [] },
+    { mode: "passthrough", files: ["dry.ogg"] },
+    { mode: "rtpbin_only", files: [] },
+    { mode: "direct", files: [] },
+    // What would show or change a picture means nothing here.
+    { mode: "bypass", files: [] },
+  ];
+
+  /** @param {typeof soundModes[number]} choice @param {import('./people.js').Person} person */
+  const trySound = ({ mode, changes = false, files }, person) =>
+    study.conversation(`sound-${mode}`, async (conversation) => {
+      const picture = { overlay: true, gpu: true, videoFx: "videobalance saturation=0" };
+      const effects = changes ? { audioFx: "pitch pitch=1.25 name=voice" } : {};
+      const options = { size: 1, duration: 6, audioOnly: true, recordingMode: mode };
+      const page = await conversation.join(person, { peer: { ...options, ...picture, ...effects } });
+      const pitch = changes ? 1.25 : 1;
+      await page.meets(person, { colour: null, frequency: pitch * person.frequency });
+      await page.event("end");
+      const recordings = await conversation.recordings();
+      assert.deepEqual(
+        recordings.map(({ what, extension }) => `${what}.${extension}`),
+        files,
+      );
+      for (const { what, sound, streams } of recordings) {
+        assert.deepEqual(Object.keys(streams), ["audio"]);
+        assert.ok(sound);
+        const expected = (what.endsWith("wet") ? pitch : 1) * person.frequency;
+        const { frequency } = toneAt(sound, 3);
+        assert.ok(Math.abs(frequency / expected - 1) < 0.02, `${mode}, ${what}: ${frequency} Hz`);
+      }
+    });
+
+  test("without pictures let hear and record what they promise", async () => {
+    await together(soundModes.map((choice, index) => trySound(choice, people[index % people.length])));
   });
 });

@@ -55,6 +55,7 @@ const looksLike = ({ colour, orientation }, look) =>
  * @property {import('playwright-core').Browser} browser
  * @property {string} site origin of the embedding site
  * @property {import('./people.js').Person} person
+ * @property {(() => void) | undefined} before runs in the page before its scripts
  * @property {import('./page/participant.js').PageOptions} page
  */
 
@@ -84,8 +85,9 @@ export class Participant {
    * @param {ParticipantOptions} options
    * @returns {Promise<Participant>}
    */
-  static async open({ browser, site, person, page: options }) {
+  static async open({ browser, site, person, before, page: options }) {
     const context = await browser.newContext();
+    if (before) await context.addInitScript(before);
     const page = await context.newPage();
     const participant = new Participant(person, page);
     await page.exposeFunction("report", (/** @type {PageEvent} */ event) => participant.events.push(event));

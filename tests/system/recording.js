@@ -17,8 +17,8 @@ const RATE = 48_000;
 const LIMIT = 60_000;
 
 /**
- * @typedef {import('./picture.js').Sight & {time: number, width: number, height: number}} FrameRead
- *   time in seconds from the file's zero; width and height as recorded
+ * @typedef {import('./picture.js').Sight & {time: number, width: number, height: number, key: boolean}} FrameRead
+ *   time in seconds from the file's zero; width and height as recorded; whether it needs no other
  */
 /** @typedef {{start: number, samples: Float32Array}} SoundRead start in seconds from the file's zero */
 /**
@@ -59,7 +59,7 @@ async function ask(path, ...args) {
  */
 async function readFrames(path) {
   const { width, height, channels } = PICTURE;
-  const entries = "frame=best_effort_timestamp_time,width,height";
+  const entries = "frame=best_effort_timestamp_time,width,height,key_frame";
   const [{ frames }, pixels] = await Promise.all([
     ask(path, "-select_streams", "v:0", "-show_entries", entries),
     quietly("ffmpeg", [
@@ -87,6 +87,7 @@ async function readFrames(path) {
     time: Number(frame.best_effort_timestamp_time),
     width: Number(frame.width),
     height: Number(frame.height),
+    key: Number(frame.key_frame) === 1,
     ...look({ ...PICTURE, data: pixels.subarray(index * size, (index + 1) * size) }),
   }));
 }

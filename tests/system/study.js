@@ -26,6 +26,7 @@ const LIMIT = 120_000;
  * @property {'mount' | 'callback'} [embed] 'callback' by default
  * @property {import('./page/camera.js').CameraOptions['deliver']} [deliver] 'all' by default
  * @property {import('playwright-core').Browser} [browser] the study's by default
+ * @property {() => void} [before] runs in the page before its scripts
  */
 
 /** @typedef {import('./recording.js').Recording & {path: string, user: string, connection: number, what: string, extension: string}} NamedRecording */
@@ -66,7 +67,7 @@ export class Conversation {
    * @param {Wishes} [wishes]
    * @returns {Promise<Participant>}
    */
-  async join(person, { peer, embed = "callback", deliver = "all", browser } = {}) {
+  async join(person, { peer, embed = "callback", deliver = "all", browser, before } = {}) {
     const { server, embedder } = this.#study;
     const all = this.peerOptions(person.userId, peer);
     const { colour, frequency } = person;
@@ -74,6 +75,7 @@ export class Conversation {
       browser: browser ?? this.#study.browser,
       site: embedder.origin,
       person,
+      before,
       page: {
         script: server.script,
         peer: all,

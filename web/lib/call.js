@@ -192,7 +192,7 @@ export class Call {
       },
       track: (event) => this.#track(event),
       untrack: (track, stream) => this.#mount?.hide(track, stream),
-      failed: (reason) => this.#dispatch({ on: "failed", reason }),
+      failed: (reason) => this.#dispatch({ on: "failed", reason, kind: "error-peer-connection" }),
     }, clock);
     this.#poll(this.#peer);
   }

@@ -20,17 +20,21 @@ export function askForMono(sdp) {
 
 /**
  * The media (`audio`, `video`) that were offered and that the answer refuses: the browser has none
- * of the formats.
+ * of the formats. A section that shares another one's transport has port 0 as well, and says so
+ * (`bundle-only`, RFC 9143 §6).
  * @param {string} offer
  * @param {string} answer
  * @returns {string[]}
  */
 export function refusedMedia(offer, answer) {
   const offered = sections(offer);
-  return sections(answer).flatMap(({ media, port }, index) => (port === 0 && (offered[index]?.port ?? 0) !== 0 ? [media] : []));
+  return sections(answer).flatMap(({ media, open }, index) => (!open && offered[index]?.open ? [media] : []));
 }
 
 /** @param {string} sdp */
 function sections(sdp) {
-  return [...sdp.matchAll(/^m=(\w+) (\d+)/gm)].map(([, media, port]) => ({ media, port: Number(port) }));
+  return sdp.split(/^(?=m=)/m).slice(1).map((section) => {
+    const [, media = "", port] = /^m=(\w+) (\d+)/.exec(section) ?? [];
+    return { media, open: Number(port) !== 0 || /^a=bundle-only\s*$/m.test(section) };
+  });
 }

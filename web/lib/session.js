@@ -29,11 +29,12 @@ import { CLOSE_ERROR, CLOSE_NORMAL } from "./protocol.js";
  * - `captured`: camera and microphone are there
  * - `message`: the server speaks
  * - `gone`: the socket is closed, or there was none
- * - `failed`: something here does not work; `reason` is a sentence
+ * - `failed`: something here does not work; `reason` is a sentence, `kind` the event's kind
+ *   (`error` by default)
  * @typedef {{ on: "start" | "stop" | "leave" | "gone" }
  *   | { on: "captured", stream: MediaStream }
  *   | { on: "message", message: import("./protocol.js").ServerMessage }
- *   | { on: "failed", reason: string }
+ *   | { on: "failed", reason: string, kind?: "error" | "error-peer-connection" }
  * } Input
  */
 
@@ -79,7 +80,7 @@ export function transition(phase, input) {
     case "leave":
       return close(CLOSE_NORMAL);
     case "failed":
-      return close(CLOSE_ERROR, { do: "tell_server", text: input.reason }, { do: "emit", kind: "error", payload: input.reason });
+      return close(CLOSE_ERROR, { do: "tell_server", text: input.reason }, { do: "emit", kind: input.kind ?? "error", payload: input.reason });
     case "gone": {
       /** @type {Effect[]} */
       const effects = [{ do: "hang_up", code: CLOSE_NORMAL }, { do: "emit", kind: "closed" }];

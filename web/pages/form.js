@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
 /**
- * @file The settings of a test page: each named field is a peer option of the same name, but for
- * those that the page reads itself. URL parameters of the same names fill the fields.
+ * @file What a test page's form says: each named field is a peer option of the same name, but for those that the
+ * page reads itself. URL parameters of the same names fill the fields.
  */
 
-import { AUDIO, VIDEO } from "./effects.js";
+import { element } from "./dom.js";
+import { write } from "./gallery.js";
 
 /** Fields that are no peer options. */
 const OWN = ["auto", "mount", "echoCancellation"];
@@ -62,21 +63,30 @@ export function checked(form, name) {
 }
 
 /**
- * Puts a choice of examples above each effect field: `<select data-examples="audioFx">`.
+ * Puts a choice of the gallery's effects before each effect field.
  * @param {HTMLFormElement} form
+ * @param {import("./gallery.js").Gallery} gallery
  * @param {() => void} changed
  */
-export function offerExamples(form, changed) {
-  for (const select of form.querySelectorAll("select[data-examples]")) {
-    if (!(select instanceof HTMLSelectElement)) continue;
-    const field = form.elements.namedItem(select.dataset.examples ?? "");
+export function offerEffects(form, gallery, changed) {
+  const slots = /** @type {const} */ ([["audioFx", gallery.audio, "voice"], ["videoFx", gallery.video, "face"]]);
+  for (const [name, entries, effect] of slots) {
+    const field = form.elements.namedItem(name);
     if (!(field instanceof HTMLInputElement)) continue;
-    const examples = field.name === "audioFx" ? AUDIO : VIDEO;
-    for (const { title, fx } of examples) select.append(new Option(title, fx));
-    select.append(new Option("as written below", "custom"));
+    const examples = entries.map((entry) => ({ title: entry.title, fx: write(entry, effect) }));
+    const select = element(
+      "select",
+      {},
+      element("option", { value: "" }, "none"),
+      ...examples.map(({ title, fx }) => element("option", { value: fx }, title)),
+      element("option", { value: "custom" }, "as written"),
+    );
+    // The label names the choice, which comes first in it.
+    field.setAttribute("aria-label", `Effect of the ${effect}, as text`);
+    field.before(select);
     const follow = () => {
-      const known = examples.some(({ fx }) => fx === field.value.trim());
-      select.value = known ? field.value.trim() : "custom";
+      const text = field.value.trim();
+      select.value = text === "" || examples.some(({ fx }) => fx === text) ? text : "custom";
       changed();
     };
     select.addEventListener("change", () => {

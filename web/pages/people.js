@@ -73,7 +73,7 @@ export class People {
     const user = this.#users.get(streamId);
     const caption = figure?.querySelector("figcaption");
     if (!figure || !caption) return;
-    caption.textContent = user ?? "…";
+    caption.textContent = user ?? "";
     if (user) figure.dataset.userId = user;
   }
 }

@@ -19,3 +19,9 @@ test("media that were offered and are refused are named, those that were not are
   assert.deepEqual(refusedMedia(offer, "m=audio 9 X\r\nm=video 0 X\r\nm=video 0 X\r\n"), ["video"]);
   assert.deepEqual(refusedMedia(offer, "m=audio 9 X\r\nm=video 9 X\r\nm=video 0 X\r\n"), []);
 });
+
+test("a section without a port of its own, because it is bundled, counts as any other", () => {
+  const offer = "m=audio 9 X\r\na=mid:0\r\nm=video 0 X\r\na=bundle-only\r\na=mid:1\r\n";
+  assert.deepEqual(refusedMedia(offer, "m=audio 9 X\r\nm=video 0 X\r\na=inactive\r\n"), ["video"]);
+  assert.deepEqual(refusedMedia(offer, "m=audio 9 X\r\nm=video 0 X\r\na=bundle-only\r\n"), []);
+});

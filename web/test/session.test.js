@@ -23,6 +23,7 @@ const INPUTS = {
   gone: { on: "gone" },
   captured: { on: "captured", stream },
   failed: { on: "failed", reason: "why" },
+  unconnectable: { on: "failed", reason: "why", kind: "error-peer-connection" },
   joined: heard("joined", { context: "new_interaction", iceServers: null }),
   offer: heard("offer", '{"type":"offer","sdp":"v=0"}'),
   candidate: heard("candidate", '{"candidate":"c"}'),
@@ -41,6 +42,7 @@ const closes = {
   stop: "closing: say_stop, hang_up 1000",
   leave: "closing: hang_up 1000",
   failed: "closing: tell_server, emit error, hang_up 4000",
+  unconnectable: "closing: tell_server, emit error-peer-connection, hang_up 4000",
   gone: "closed: hang_up 1000, emit closed",
 };
 const speaks = { end: "closing: emit end, hang_up 1000", refused: "closing: emit error-full, hang_up 4000", news: "=: emit control_refused" };

@@ -172,6 +172,25 @@ fn what_belongs_together_is_asked_for() {
 }
 
 #[test]
+fn a_turn_server_has_an_address_a_port_and_an_ipv4_address_to_relay_from() {
+    let turn = |public: &str| {
+        config(|args| {
+            args.turn_address = Some("turn.example.org".into());
+            args.turn_port = Some("3478".into());
+            args.public_ip = Some(public.into());
+        })
+    };
+    let expected = TurnConfig {
+        address: "turn.example.org".into(),
+        port: 3478,
+        public_ip: "203.0.113.7".parse().expect("an address"),
+    };
+    assert_eq!(turn("203.0.113.7").expect("valid").turn, Some(expected));
+    let error = turn("2001:db8::7").expect_err("refused").to_string();
+    assert!(error.starts_with("DUCKSOUP_PUBLIC_IP: "), "{error}");
+}
+
+#[test]
 fn the_public_address_is_a_candidate_only_when_asked_for() {
     let candidate = |explicit: &str| {
         let config = config(|args| {

@@ -134,8 +134,9 @@ impl Graph {
         }
         peer.receive_tracks(self.settings.twcc);
         self.peers.insert(connection, peer);
-        let refusals = choice.refusals.into_iter().map(Shortcoming::Gpu);
-        Ok(refusals.chain(overlay.err()).collect())
+        let refused = !choice.refusals.is_empty();
+        let gpu = refused.then_some(Shortcoming::Gpu(choice.refusals));
+        Ok(gpu.into_iter().chain(overlay.err()).collect())
     }
 
     /// A connected peer.
@@ -147,6 +148,11 @@ impl Graph {
     /// A connected peer, to be changed.
     pub fn peer_mut(&mut self, connection: Connection) -> Option<&mut Peer> {
         self.peers.get_mut(&connection)
+    }
+
+    /// Everyone who is connected.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
     }
 
     /// The user of a peer, connected or on its way out.
@@ -283,22 +289,24 @@ impl Graph {
         Some(user)
     }
 
-    /// When somebody on the way out has taken too long, or counters are to be read.
+    /// When somebody on the way in or out has taken too long, or counters are to be read.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let count_at = (!self.peers.is_empty()).then_some(self.count_at);
-        self.leaving.values().map(Leaving::deadline).chain(count_at).min()
+        let arriving = self.peers.values().filter_map(Peer::gathering_deadline);
+        self.leaving.values().map(Leaving::deadline).chain(arriving).chain(count_at).min()
     }
 
-    /// Asks for everyone's counters, when it is time.
-    pub fn count(&mut self, now: Instant) {
+    /// Asks for everyone's counters, when it is time; whether it is.
+    pub fn count(&mut self, now: Instant) -> bool {
         if now < self.count_at {
-            return;
+            return false;
         }
         self.count_at = now + measures::PERIOD;
         for peer in self.peers.values() {
             peer.count(&self.mixer, &self.inputs);
         }
+        true
     }
 
     /// The figures of a peer since the last time, when its counters, read `at`, have come.
@@ -309,6 +317,16 @@ impl Graph {
         at: Duration,
     ) -> Option<Figures> {
         self.peers.get_mut(&connection)?.measure(counted, at)
+    }
+
+    /// Those who have found no address of their own in time.
+    #[must_use]
+    pub fn unreachable(&self, now: Instant) -> Vec<(Connection, Identifier)> {
+        self.peers
+            .values()
+            .filter(|peer| peer.gathering_deadline().is_some_and(|deadline| deadline <= now))
+            .map(|peer| (peer.connection, peer.options.user.clone()))
+            .collect()
     }
 
     /// Those who are stuck on their way out. A recorder that does not finish is given up; elements

@@ -42,6 +42,7 @@ pub struct Words {
 struct Ticket(Arc<AtomicUsize>);
 
 impl Ticket {
+    /// `None` when too many wait.
     fn take(waiting: &Arc<AtomicUsize>) -> Option<Self> {
         if waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
             return Some(Self(Arc::clone(waiting)));
@@ -102,7 +103,8 @@ pub fn intercept(pipeline: &gst::Pipeline, inputs: &Inputs) {
     objects.note(pipeline.upcast_ref());
     let of_pipeline = objects.clone();
     pipeline.connect_deep_element_added(move |_, _, element| of_pipeline.note_element(element));
-    let (inputs, waiting, dropped) = (inputs.clone(), Arc::default(), AtomicU64::new(0));
+    let (inputs, waiting, dropped) =
+        (inputs.clone(), Arc::<AtomicUsize>::default(), AtomicU64::new(0));
     gst::log::remove_default_log_function();
     gst::log::add_log_function(move |category, level, _, _, _, object, message| {
         // What is done here may log itself.
@@ -118,13 +120,15 @@ pub fn intercept(pipeline: &gst::Pipeline, inputs: &Inputs) {
             Some(Known { path, owner }) => (Some(path), owner),
             None => (message.id().map(ToString::to_string), None),
         };
+        // Told once for a flood: when it is over, half of what waited is gone.
+        let over = waiting.load(Ordering::Relaxed) <= WAITING / 2;
         inputs.send(Input::GStreamer(Words {
             level: level_of(level),
             category: category.name().to_owned(),
             object: path,
             owner,
             text: message.get().map(|text| text.to_string()).unwrap_or_default(),
-            dropped: dropped.swap(0, Ordering::Relaxed),
+            dropped: if over { dropped.swap(0, Ordering::Relaxed) } else { 0 },
             _ticket: ticket,
         }));
     });

@@ -49,6 +49,8 @@ pub enum Input {
         connection: Connection,
         /// What it asks for.
         options: Box<JoinOptions>,
+        /// ICE servers for this client alone.
+        ice_servers: Vec<IceServer>,
     },
     /// Every expected track of this client has delivered decodable media.
     Ready {
@@ -232,7 +234,9 @@ impl Lifecycle {
     /// Takes one input and says what follows from it.
     pub fn handle(&mut self, input: Input, now: Duration) -> Vec<Effect> {
         match input {
-            Input::Join { connection, options } => self.join(connection, options, now),
+            Input::Join { connection, options, ice_servers } => {
+                self.join(connection, options, ice_servers, now);
+            }
             Input::Ready { connection } => self.ready(connection, now),
             Input::Leave { connection, cause } => {
                 self.leave(connection, CloseCause::Left(cause), now)
@@ -271,7 +275,13 @@ impl Lifecycle {
             .map(|(user, _)| user)
     }
 
-    fn join(&mut self, connection: Connection, mut options: Box<JoinOptions>, now: Duration) {
+    fn join(
+        &mut self,
+        connection: Connection,
+        mut options: Box<JoinOptions>,
+        own_servers: Vec<IceServer>,
+        now: Duration,
+    ) {
         let terms = match self.phase {
             Phase::Empty { .. } => {
                 let terms = Terms::of(&options);
@@ -308,7 +318,9 @@ impl Lifecycle {
             Seat { presence: Presence::Connecting(connection), stream_id: stream_id.clone() };
         self.seats.insert(user.clone(), seat);
 
-        let joined = ServerMessage::Joined { context, ice_servers: self.ice_servers.clone() };
+        let mut ice_servers = self.ice_servers.clone();
+        ice_servers.extend(own_servers);
+        let joined = ServerMessage::Joined { context, ice_servers };
         self.send(connection, joined);
         for (other, other_stream, presence) in self.company(&user) {
             self.send(

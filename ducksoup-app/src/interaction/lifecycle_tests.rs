@@ -63,7 +63,7 @@ fn say(effect: &Effect) -> String {
 fn message_words(message: &ServerMessage) -> String {
     match message {
         ServerMessage::Joined { context, ice_servers } => {
-            assert_eq!(*ice_servers, ice_servers_given());
+            assert_eq!(*ice_servers, [ice_servers_given(), own_servers()].concat());
             let context = match context {
                 JoinContext::NewInteraction => "new",
                 JoinContext::ExistingInteraction => "existing",
@@ -94,6 +94,12 @@ fn message_words(message: &ServerMessage) -> String {
 
 fn ice_servers_given() -> Vec<IceServer> {
     vec![IceServer { urls: vec!["stun:stun.example.org".into()], username: None, credential: None }]
+}
+
+/// What a client alone is given.
+pub(super) fn own_servers() -> Vec<IceServer> {
+    let urls = vec!["turn:turn.example.org".into()];
+    vec![IceServer { urls, username: Some("1:1".into()), credential: Some("c".into()) }]
 }
 
 /// A lifecycle and its clock.
@@ -129,6 +135,7 @@ impl Plan {
                     Input::Join {
                         connection: connection(1),
                         options: options(words[2], optional(3, 2), optional(4, 30)),
+                        ice_servers: own_servers(),
                     }
                 }
                 "ready" => Input::Ready { connection: connection(1) },

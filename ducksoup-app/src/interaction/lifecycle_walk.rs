@@ -176,6 +176,7 @@ impl Walk {
                 Input::Join {
                     connection: Connection(self.connections),
                     options: options(USERS[*user], *size, *duration),
+                    ice_servers: Vec::new(),
                 }
             }
             Step::Ready(whose) => Input::Ready { connection: used(whose) },

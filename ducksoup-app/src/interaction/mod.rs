@@ -9,6 +9,8 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`stats`] | what is told for the stats page (pure) |
+//! | [`candidates`] | which addresses browsers are told of (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
@@ -26,6 +28,7 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod candidates;
 pub mod carrier;
 pub mod chain;
 pub mod counters;
@@ -49,6 +52,7 @@ pub mod plots;
 pub mod rtcp;
 pub mod sdp;
 pub mod stage;
+pub mod stats;
 pub mod template;
 pub mod terms;
 pub mod timeline;

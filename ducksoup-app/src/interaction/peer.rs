@@ -13,6 +13,7 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
+use super::candidates::Gathering;
 use super::chain::{Chain, ChainError};
 use super::counters::{self, Counted};
 use super::effects;
@@ -33,7 +34,7 @@ use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why a peer cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +115,7 @@ pub struct Peer {
     /// Whether an offer is due as soon as all promises are there.
     stale: bool,
     negotiation: Negotiation,
+    gathering: Gathering,
     /// Media sections, those of the next offer included.
     sections: u32,
     /// Sections that the latest offer kept from the browser.
@@ -192,6 +194,7 @@ impl Peer {
             unpromised: 0,
             stale: false,
             negotiation: Negotiation::default(),
+            gathering: Gathering::default(),
             sections: u32::try_from(codecs.len()).unwrap_or(u32::MAX),
             hidden: BTreeSet::new(),
             track_names: BTreeMap::new(),
@@ -353,6 +356,7 @@ impl Peer {
         offer: &gst_webrtc::WebRTCSessionDescription,
     ) -> gst_webrtc::WebRTCSessionDescription {
         self.negotiation.made();
+        self.gathering.offered(Instant::now());
         self.hidden = self
             .routes
             .values()
@@ -390,6 +394,17 @@ impl Peer {
         if self.negotiation.answered() == Step::CreateOffer {
             webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
         }
+    }
+
+    /// Notes one of our own candidates.
+    pub fn found(&mut self, candidate: &str) {
+        self.gathering.found(candidate);
+    }
+
+    /// When it is too late for the first of our own candidates.
+    #[must_use]
+    pub fn gathering_deadline(&self) -> Option<Instant> {
+        self.gathering.deadline()
     }
 
     /// Takes one of the client's candidates.

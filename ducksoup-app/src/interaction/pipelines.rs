@@ -320,6 +320,29 @@ mod tests {
     }
 
     #[test]
+    fn every_mode_is_what_the_protocol_says() {
+        use Layout::{Muxed, None as Nothing, Split};
+        let pipelines = Pipelines::read(Path::new("/nonexistent"));
+        for (mode, layout, effects, jitter_buffer) in [
+            (RecordingMode::Forced, Muxed, true, None),
+            (RecordingMode::Free, Muxed, true, None),
+            (RecordingMode::Reenc, Muxed, true, None),
+            (RecordingMode::Split, Split, true, None),
+            (RecordingMode::None, Nothing, true, None),
+            (RecordingMode::Passthrough, Muxed, false, None),
+            (RecordingMode::RtpbinOnly, Nothing, false, None),
+            (RecordingMode::Direct, Nothing, false, Some(0)),
+            (RecordingMode::Bypass, Nothing, false, Some(0)),
+        ] {
+            let described = pipelines.mode(mode).expect("a good file");
+            let found = (described.layout, described.effects, described.jitter_buffer);
+            assert_eq!(found, (layout, effects, jitter_buffer), "{mode:?}");
+            let keeps_rate = described.video.contains("framegrid");
+            assert_eq!(keeps_rate, effects && mode != RecordingMode::Free, "{mode:?}");
+        }
+    }
+
+    #[test]
     fn a_wrong_file_is_an_error_for_those_who_ask_for_it_only() {
         let working = tempfile::tempdir().expect("a folder");
         let folder = working.path().join(FOLDER);

@@ -7,6 +7,7 @@ mod figures;
 mod media;
 mod plots;
 
+use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
 use super::events::Event;
 use super::graph::Graph;
@@ -15,6 +16,7 @@ use super::journal::Journal;
 use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
 use super::peer::{Peer, PeerError, Showing};
 use super::plots::Records;
+use super::stats::Stats;
 use super::wishes::Shortcoming;
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause, Opening, StageFrame};
@@ -59,6 +61,7 @@ pub struct Stage {
     graph: Graph,
     signaller: ServerSignaller,
     journal: Journal,
+    stats: Stats,
     t0: Option<Zero>,
     finishing: Finishing,
     /// What has been noted of wishes in vain.
@@ -94,6 +97,7 @@ impl Stage {
             graph,
             signaller,
             journal,
+            stats: Stats::default(),
             t0: None,
             finishing: Finishing::No,
             confessed: Vec::new(),
@@ -163,7 +167,16 @@ impl Stage {
             // The process cannot be trusted any more: it finishes its files and ends.
             self.advance(lifecycle::Input::Shutdown)?;
         }
-        self.graph.count(now);
+        if self.graph.count(now) {
+            self.show_figures();
+        }
+        for (connection, user) in self.graph.unreachable(now) {
+            let error = match self.opening.settings.media_ports {
+                Some((min, max)) => NoCandidate::Ports(min, max),
+                None => NoCandidate::Network,
+            };
+            self.fail(connection, &user, Message::ServerCandidatesMissing, &error.to_string())?;
+        }
         if matches!(self.finishing, Finishing::Settling { until } if until <= now) {
             self.finishing = Finishing::Asked;
             self.graph.finish_files();
@@ -200,8 +213,8 @@ impl Stage {
     fn frame(&mut self, frame: DoorFrame) -> ControlFlow<()> {
         match frame {
             DoorFrame::Open(_) => eprintln!("the door opened this stage twice"),
-            DoorFrame::Join { connection, origin: _, options } => {
-                return self.join(connection, options);
+            DoorFrame::Join { connection, origin: _, options, ice_servers } => {
+                return self.join(connection, options, ice_servers);
             }
             DoorFrame::Message { connection, message } => {
                 return self.client_message(connection, message);
@@ -294,8 +307,7 @@ impl Stage {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.log(Message::InteractionCreated, Some(&user), fields);
         }
-        let payload = serde_json::to_value(&options).unwrap_or_default();
-        let fields = json!({"payload": payload, "count": count});
+        let fields = json!({"payload": clients::join_payload(&options), "count": count});
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
         self.plot_joined(&options, count);
@@ -350,6 +362,8 @@ impl Stage {
         self.event(user.as_ref(), "left", Some(cause));
         let fields = json!({"cause": cause, "connection": connection});
         self.journal.log(Message::PeerServerEnded, user.as_ref(), fields);
+        // With the last one the counting ends.
+        self.show_figures();
     }
 
     fn show(&mut self, to: Connection, user: &Identifier) -> ControlFlow<()> {

@@ -12,9 +12,9 @@ use ducksoup_signaller::protocol::JoinOptions;
 /// A wish in vain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Shortcoming {
-    /// The GPU.
-    #[error(transparent)]
-    Gpu(Refusal),
+    /// The GPU, for these reasons.
+    #[error("{}", sentence(.0))]
+    Gpu(Vec<Refusal>),
     /// The time in the picture.
     #[error("the GStreamer element textoverlay is missing (Debian package gstreamer1.0-x)")]
     Overlay,
@@ -29,6 +29,11 @@ impl Shortcoming {
             Self::Overlay => Message::OverlayUnavailable,
         }
     }
+}
+
+fn sentence(refusals: &[Refusal]) -> String {
+    let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+    reasons.join("; ")
 }
 
 /// What a participant's pictures ask of a GPU.

@@ -91,11 +91,12 @@ fn every_cell_of_the_table() {
     let control = Deed::Control { knob: 1, value: 0.5 };
     let sent = Act::Control { knob: 1, value: 0.5 };
     type Put = Box<dyn Fn(&mut Board) -> Act>;
+    type Cells = [(&'static str, Act); 5];
     let deed = |deed| -> Put { Box::new(move |board| board.deed(ms(2000), 0, deed)) };
     let news =
         |news: fn() -> News| -> Put { Box::new(move |board| board.news(ms(2000), 0, news())) };
     // For each input, what becomes of out, joining, joined, running and over, and what is done.
-    let table: [(&str, Put, [(&str, Act); 5]); 9] = [
+    let table: [(&str, Put, Cells); 9] = [
         (
             "join",
             deed(Deed::Join),

@@ -119,7 +119,7 @@ impl Clip {
 }
 
 fn is_keyframe_request(event: &gst::Event) -> bool {
-    matches!(gst_video::UpstreamForceKeyUnitEvent::parse(event), Ok(_))
+    gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
 }
 
 /// Runs a pipeline to its end and keeps what its sink gets: `count` frames after `lead`.

@@ -14,7 +14,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// Two who talk for ten seconds; everything comes, but for some of what seat 1 sends.
-fn talk(packets_of_1: impl Iterator<Item = u16> + Clone) -> Board {
+fn talk(packets_of_1: &(impl Iterator<Item = u16> + Clone)) -> Board {
     let wishes = Wishes {
         interactions: 1,
         participants: 2,
@@ -63,7 +63,7 @@ fn row(figures: &Figures, name: &str) -> [String; 3] {
 
 #[test]
 fn a_good_run_passes_and_its_figures_are_told() {
-    let figures = figures(&talk(0..250));
+    let figures = figures(&talk(&(0..250)));
     assert_eq!(figures.faults(), [""; 0]);
     assert_eq!(figures.exit_code(), 0);
     assert_eq!((figures.video.frames, figures.video.frames_due), (500, 500));
@@ -80,14 +80,14 @@ fn a_good_run_passes_and_its_figures_are_told() {
 
 #[test]
 fn a_limit_that_is_exceeded_fails_and_says_whose_track_it_was() {
-    let gap = figures(&talk((0..100).chain(110..250)));
+    let gap = figures(&talk(&(0..100).chain(110..250)));
     assert_eq!(gap.faults().len(), 2, "{:?}", gap.faults());
     assert_eq!(gap.faults()[0], "picture: a gap of 440 ms, over 300 ms (i1 u1 from u2, at 5.4 s)");
     assert_eq!(gap.faults()[1], "picture: 96.0 % of the frames, under 98.0 % (i1 u1 from u2)");
     assert_eq!(gap.video.lost, 10);
     assert_eq!(gap.exit_code(), 1);
     assert!(row(&gap, "verdict")[2].contains("440 ms"));
-    let slow = figures(&talk((0..250).filter(|number| number % 10 != 5)));
+    let slow = figures(&talk(&(0..250).filter(|number| number % 10 != 5)));
     assert_eq!(slow.faults().len(), 1, "{:?}", slow.faults());
     let unlimited = Figures { limits: Limits::default(), ..slow };
     assert_eq!(unlimited.exit_code(), 0);
@@ -95,14 +95,14 @@ fn a_limit_that_is_exceeded_fails_and_says_whose_track_it_was() {
 
 #[test]
 fn a_track_that_never_came_fails_without_any_limit() {
-    let missing = Figures { limits: Limits::default(), ..figures(&talk(0..0)) };
+    let missing = Figures { limits: Limits::default(), ..figures(&talk(&(0..0))) };
     assert_eq!(missing.faults(), ["picture: nothing came on 1 of 2 tracks"]);
     assert_eq!(row(&missing, "picture: tracks")[1], "1 of 2");
 }
 
 #[test]
 fn every_other_fault_is_told() {
-    let good = || figures(&talk(0..250));
+    let good = || figures(&talk(&(0..250)));
     let failed = [("error-full".to_owned(), (2, "i1 u1: it is full".to_owned()))];
     for (figures, fault) in [
         (
@@ -135,7 +135,7 @@ fn times_are_ranked() {
 
 #[test]
 fn the_figures_are_written_as_json() {
-    let json = serde_json::to_value(figures(&talk(0..250))).unwrap();
+    let json = serde_json::to_value(figures(&talk(&(0..250)))).unwrap();
     assert_eq!(json["video"]["frames"], 500);
     assert_eq!(json["joined"]["median"], 20.0);
 }

@@ -132,6 +132,8 @@ messages! {
         "error" "the reason" }
     ServerNegotiationFailed "server_negotiation_failed" "peer" Error Interaction "No offer could be made, or an answer could not be set." {
         "error" "the reason" }
+    ServerCandidatesMissing "server_candidates_missing" "peer" Error Interaction "The server found no address or port of its own for a participant's media." {
+        "error" "the reason" }
     ServerConnectionFailed "server_connection_failed" "peer" Error Interaction "The peer connection failed." {
         "error" "the reason" }
     ClientAnswerRejected "client_answer_rejected" "peer" Error Interaction "The browser rejects what was offered, such as a codec it lacks." {
@@ -302,13 +304,24 @@ messages! {
         "path" "what was asked for" }
     RequestRefused "request_refused" "server" Info Global "An HTTP request makes no sense." {
         "reason" "the reason" }
+    AcceptFailed "accept_failed" "server" Error Global "No connection could be taken, such as for want of file descriptors." {
+        "error" "the reason" }
+    ConnectionFailed "connection_failed" "server" Debug Global "A connection ended before its time: a TLS handshake that failed, a request that is too slow or no HTTP." {
+        "error" "the reason" }
+    TurnStarted "turn_started" "server" Info Global "The embedded TURN server listens." {
+        "address" "as participants are told", "port" "UDP and TCP", "public_ip" "where it relays from",
+        "allocations" "how many there may be at once" }
+    TurnRefused "turn_refused" "server" Debug Global "TURN turned a request down: wrong or expired credentials, a peer that is none of this server's, no room." {
+        "code" "of RFC 8656", "transport" "`udp` or `tcp`", "unlogged" "how many more since the last such entry" }
+    TurnAllocated "turn_allocated" "server" Debug Global "Somebody is relayed." {
+        "client" "their address", "username" "an expiry and a user id", "transport" "`udp` or `tcp`",
+        "unlogged" "how many more since the last such entry" }
+    TurnReleased "turn_released" "server" Debug Global "Somebody is no longer relayed." {
+        "client" "their address", "to_peers" "bytes", "to_client" "bytes",
+        "unlogged" "how many more since the last such entry" }
     FileUnreadable "file_unreadable" "server" Warn Global "A file of a page cannot be read." {
         "path" "its path below `web`", "error" "the reason" }
-    AcceptFailed "accept_failed" "server" Error Global "The system gives no more connections; after a second it is asked again." {
-        "error" "what it says" }
-    ConnectionFailed "connection_failed" "server" Debug Global "A connection ended before its time: a TLS handshake, a request that is too slow or is none." {
-        "error" "why" }
-    VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable means nothing: a slip of the pen." {
+    VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable of the environment is no setting." {
         "variable" "its name" }
     ElementsUnchecked "elements_unchecked" "init" Warn Global "`config/gst.yml` could not be tried on the elements." {
         "error" "why" }

@@ -48,7 +48,7 @@ fn logged(source: &str) -> Vec<Logged> {
     for level in ["error", "warn", "info", "debug", "trace"] {
         for (at, start) in source.match_indices(&format!("log::{level}!(")) {
             let call = &source[at + start.len()..];
-            let (fields, name) = call.split_once("; \"").expect("a message with key-values");
+            let (fields, name) = call_parts(call).expect("a message with key-values");
             let context = fields.split_once("context = \"").map_or("", |(_, rest)| rest);
             found.push(Logged {
                 level: level.to_owned(),
@@ -59,6 +59,14 @@ fn logged(source: &str) -> Vec<Logged> {
         }
     }
     found
+}
+
+/// What stands before the message of a call, and what begins with it.
+fn call_parts(call: &str) -> Option<(&str, &str)> {
+    call.match_indices(';').find_map(|(at, _)| {
+        let message = call[at + 1..].trim_start().strip_prefix('"')?;
+        Some((&call[..at], message))
+    })
 }
 
 /// The name of a key-value, such as `error:% = error`.

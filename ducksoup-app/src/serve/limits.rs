@@ -33,10 +33,19 @@ pub(crate) const STAGE_QUEUE: usize = 8192;
 pub(crate) const MAX_STAGE_LINE: usize = 1024 * 1024;
 /// Between two messages of the stats feed (the README's "polled every second").
 pub(crate) const STATS_PERIOD: Duration = Duration::from_secs(1);
+/// Largest device check of a page, in bytes; pages send under 1500.
+pub(crate) const MAX_CHECK: usize = 8 * 1024;
+/// Device checks a second, sustained and at once, of all participants together. Ours: a course
+/// of sixty that begins at the same moment.
+pub(crate) const CHECK_RATE: f64 = 2.0;
+/// See [`CHECK_RATE`].
+pub(crate) const CHECK_BURST: f64 = 60.0;
+/// Device checks that one run of the server stores: with [`MAX_CHECK`], under 400 MB.
+pub(crate) const MAX_CHECKS: u32 = 50_000;
 /// What a newcomer may say while the door probes the socket it would replace.
 pub(crate) const MAX_HELD: usize = 32;
 
-/// Waits.
+/// Waits, and what tests make smaller besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For a TLS handshake. Ours, as that of widespread HTTP servers (10 s in Caddy's and Go's).
@@ -65,6 +74,10 @@ pub struct Limits {
     /// Before a spare stage that died by itself is replaced, so that a broken program does not
     /// keep the machine busy.
     pub respawn: Duration,
+    /// Joins of all clients together, a second, sustained: each may start a process.
+    pub join_rate: u32,
+    /// The same at once.
+    pub join_burst: u32,
 }
 
 impl Default for Limits {
@@ -82,6 +95,9 @@ impl Default for Limits {
             exit: Duration::from_secs(30),
             shutdown: Duration::from_secs(20),
             respawn: Duration::from_secs(5),
+            join_rate: 20,
+            // Ours: half of the sockets there can be.
+            join_burst: 256,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause};
 use ducksoup_signaller::protocol::{ClientMessage, Identifier, ServerMessage};
 use rand::Rng as _;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -36,6 +36,15 @@ pub(crate) enum Word {
 /// The way to a client. Dropping it closes the socket, once what waits is written.
 pub(crate) type Client = mpsc::Sender<Word>;
 
+/// The figures of one interaction.
+#[derive(Debug)]
+pub(crate) struct RunFigures {
+    /// What the roster and the stage tell.
+    pub(crate) told: Map<String, Value>,
+    /// The stage's process id.
+    pub(crate) pid: Option<i32>,
+}
+
 /// What others ask of the lobby.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -48,7 +57,7 @@ pub(crate) enum Request {
     /// A client's socket is gone.
     Gone { connection: Connection, cause: LeaveCause },
     /// The figures of all interactions.
-    Figures(oneshot::Sender<Value>),
+    Figures(oneshot::Sender<Vec<RunFigures>>),
     /// Finish: every stage ends, then the lobby.
     Shutdown,
 }
@@ -143,8 +152,12 @@ impl Lobby {
                 Input::Gone { connection, cause }
             }
             Request::Figures(reply) => {
+                let figures = self.roster.figures().into_iter();
+                let figures = figures
+                    .map(|(stage, told)| RunFigures { told, pid: self.stages.pid(stage) })
+                    .collect();
                 // Whoever asked may have gone.
-                let _ = reply.send(self.roster.figures());
+                let _ = reply.send(figures);
                 return;
             }
             Request::Shutdown => return,

@@ -7,8 +7,11 @@
 //! - `routes`: which address is what; `assets`, `stats`: what is shown there; `auth`,
 //!   `origin`: who may see it.
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
+//! - `checks`: what participants' device checks came to.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
-//! - `worker`: the stage processes; `trial`: what is tried before anybody comes.
+//! - `worker`: the stage processes; `meter`: what they cost; `trial`: what is tried before
+//!   anybody comes.
+//! - `turn`: the embedded TURN server.
 //! - `limits`: every wait and size.
 //!
 //! Frames travel socket → lobby → stage and back; each way is bounded, and only the side that
@@ -16,10 +19,12 @@
 
 mod assets;
 mod auth;
+mod checks;
 mod guard;
 pub(crate) mod limits;
 pub mod listener;
 mod lobby;
+mod meter;
 mod origin;
 mod rate;
 mod roster;
@@ -27,6 +32,7 @@ mod routes;
 mod socket;
 mod stats;
 pub mod trial;
+mod turn;
 mod worker;
 
 pub use limits::Limits;
@@ -36,12 +42,15 @@ use ducksoup_signaller::frame::Connection;
 use limits::MAX_SOCKETS;
 use lobby::{Lobby, Request};
 use origin::Origins;
+use rate::Bucket;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
+use turn::Turn;
 
 /// What requests and sockets share.
 #[derive(Debug)]
@@ -49,17 +58,28 @@ struct Door {
     config: Config,
     origins: Origins,
     lobby: mpsc::Sender<Request>,
+    turn: Option<Turn>,
     connections: AtomicU64,
     /// One permit for each socket.
     sockets: Arc<Semaphore>,
+    /// How many more may join.
+    joins: Mutex<Bucket>,
+    /// How many more device checks are stored.
+    checks: Mutex<checks::Allowance>,
     /// Becomes true at the end.
     closing: watch::Receiver<bool>,
 }
 
 impl Door {
-    fn new(config: Config, port: u16) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
+    fn new(
+        config: Config,
+        port: u16,
+        turn: Option<Turn>,
+    ) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
         let (lobby, to_lobby) = Lobby::new(&config);
         let (close, closing) = watch::channel(false);
+        let now = Instant::now();
+        let Limits { join_rate, join_burst, .. } = config.limits;
         let door = Self {
             origins: Origins::new(
                 &config.allowed_ws_origins,
@@ -69,8 +89,11 @@ impl Door {
             ),
             config,
             lobby: to_lobby,
+            turn,
             connections: AtomicU64::new(0),
             sockets: Arc::new(Semaphore::new(MAX_SOCKETS)),
+            joins: Mutex::new(Bucket::new(join_rate.into(), join_burst.into(), now)),
+            checks: Mutex::new(checks::Allowance::new(now)),
             closing,
         };
         (Arc::new(door), lobby, close)
@@ -81,11 +104,17 @@ impl Door {
     }
 }
 
+/// What is behind a lock that no panic can leave broken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Serves on that listener until `shutdown`, then lets every stage finish its files (at most
 /// [`Limits::shutdown`]) and every client hear its last word.
 ///
 /// # Errors
-/// When the listener has no address, or a fault of our own leaves nobody to let clients in.
+/// When the listener has no address, the TURN server's port cannot be listened on, or a fault of
+/// our own leaves nobody to let clients in.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -97,7 +126,13 @@ pub async fn run(
     if !config.protected_pages_open() {
         log::warn!(context = "init", variable = "DUCKSOUP_TEST_PASSWORD"; "protected_pages_closed");
     }
-    let (door, lobby, close) = Door::new(config, address.port());
+    // Dropped at the end of this function: media flow until the stages have ended.
+    let (_serving, turn_stops) = watch::channel(false);
+    let turn = match &config.turn {
+        Some(turn) => Some(Turn::start(turn, &config.stage_settings(), turn_stops).await?),
+        None => None,
+    };
+    let (door, lobby, close) = Door::new(config, address.port(), turn);
     let (stop, stopped) = oneshot::channel();
     let tls = door.config.tls.as_ref().map(|tls| tls.server_config().into());
     let server = listener::accept(listener, tls, routes::routes(&door), limits, stopped);

@@ -25,7 +25,7 @@ use ducksoup_signaller::frame::{
 use ducksoup_signaller::protocol::{ClientMessage, ErrorCode, Identifier, ServerMessage};
 pub(crate) use place::Newcomer;
 use place::{Key, Phase, Place, Run};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -155,32 +155,27 @@ impl Roster {
         runs.chain(waits).min()
     }
 
-    /// For the stats page.
-    pub(crate) fn figures(&self) -> Value {
-        self.runs
-            .iter()
-            .map(|(stage, run)| {
-                let users: Vec<_> = self
-                    .places
-                    .values()
-                    .filter_map(|place| match place {
-                        Place::Seated { stage: own, newcomer } if own == stage => {
-                            Some(newcomer.options.user.as_str())
-                        }
-                        _ => None,
-                    })
-                    .collect();
-                json!({
-                    "origin": run.key.origin,
-                    "namespace": run.key.namespace,
-                    "interaction": run.key.interaction,
-                    "id": run.id,
-                    "phase": run.phase.name(),
-                    "users": users,
-                    "stats": run.stats,
-                })
-            })
-            .collect()
+    /// For the stats page: what runs, by stage.
+    pub(crate) fn figures(&self) -> BTreeMap<Stage, Map<String, Value>> {
+        let figures = self.runs.iter().map(|(stage, run)| {
+            let users = self.places.values().filter_map(|place| match place {
+                Place::Seated { stage: own, newcomer } if own == stage => {
+                    Some(newcomer.options.user.as_str().into())
+                }
+                _ => None,
+            });
+            let fields = [
+                ("origin", run.key.origin.as_str().into()),
+                ("namespace", run.key.namespace.as_str().into()),
+                ("interaction", run.key.interaction.as_str().into()),
+                ("id", run.id.as_str().into()),
+                ("phase", run.phase.name().into()),
+                ("users", users.collect::<Vec<Value>>().into()),
+                ("stats", run.stats.clone().into()),
+            ];
+            (*stage, fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+        });
+        figures.collect()
     }
 
     fn join(&mut self, newcomer: Newcomer, held: Vec<ClientMessage>, step: &mut Step<'_>) {
@@ -245,6 +240,7 @@ impl Roster {
             connection,
             origin: newcomer.origin.clone(),
             options: newcomer.options.clone(),
+            ice_servers: newcomer.ice_servers.clone(),
         };
         self.places.insert(connection, Place::Seated { stage, newcomer });
         step.tell(stage, frame);

@@ -5,7 +5,7 @@
 use super::assets;
 use super::auth::{Access, access};
 use super::limits::MAX_FRAME;
-use super::{Door, socket, stats};
+use super::{Door, checks, socket, stats};
 use crate::config::read_config_file;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,7 +35,9 @@ pub(crate) fn routes(door: &Arc<Door>) -> BoxedFilter<(warp::reply::Response,)> 
     let pages =
         pages.or(get().and(config(&with_door).or(test(&with_door)).unify())).unify().boxed();
     let pages = pages.or(get().and(statistics(&with_door))).unify().map(with_headers).boxed();
-    let all = web_socket(&with_door).or(pages.map(Reply::into_response)).unify();
+    let pages = pages.map(Reply::into_response).boxed();
+    let checks = checks_of(&with_door).map(with_headers).map(Reply::into_response).boxed();
+    let all = web_socket(&with_door).or(checks).unify().or(pages).unify();
     prefix(&door.config.web_prefix)
         .and(all)
         .or(not_found())
@@ -59,11 +61,12 @@ fn prefix(path: &str) -> BoxedFilter<()> {
 }
 
 fn authorization() -> BoxedFilter<(Option<String>,)> {
-    warp::header::optional("authorization")
-        // A header that is no text is no login.
-        .or(warp::any().map(|| None))
-        .unify()
-        .boxed()
+    header("authorization")
+}
+
+/// A header; one that is no text is as good as none.
+fn header(name: &'static str) -> BoxedFilter<(Option<String>,)> {
+    warp::header::optional(name).or(warp::any().map(|| None)).unify().boxed()
 }
 
 fn web_socket(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(warp::reply::Response,)> {
@@ -211,6 +214,36 @@ fn test(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
         .boxed()
 }
 
+/// Device checks that participants' pages hand in. JSON only: a form of another site cannot send that
+/// without asking first, and nobody answers it.
+fn checks_of(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
+    warp::post()
+        .and(warp::path("test"))
+        .and(warp::path("checks"))
+        .and(warp::path::end())
+        .and(header("content-type"))
+        .and(header("user-agent"))
+        .and(warp::body::stream())
+        .and(with_door.clone())
+        .then(async |kind: Option<String>, browser: Option<String>, body, door: Arc<Door>| {
+            if kind.is_none_or(|kind| !kind.starts_with("application/json")) {
+                return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "JSON, please\n");
+            }
+            let stored = checks::take(&door, &browser.unwrap_or_default(), body).await;
+            let (status, said) = match stored {
+                Ok(id) => (StatusCode::CREATED, serde_json::json!({"stored": id})),
+                Err(error) => {
+                    log::warn!(context = "server", error:% = error; "check_refused");
+                    (error.status(), serde_json::json!({"error": error.to_string()}))
+                }
+            };
+            let mut answer = found("application/json; charset=utf-8", said.to_string().into());
+            *answer.status_mut() = status;
+            answer
+        })
+        .boxed()
+}
+
 fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
     warp::path("stats")
         .and(warp::path::tail())
@@ -227,7 +260,7 @@ fn statistics(with_door: &BoxedFilter<(Arc<Door>,)>) -> BoxedFilter<(Answer,)> {
             match tail.as_str() {
                 "" if !path.as_str().ends_with('/') => see(&format!("{}/", path.as_str())),
                 "" => file(&door, assets::page("stats/").unwrap_or_default(), &path).await,
-                "interactions.json" => match stats::figures(&door).await {
+                "interactions.json" => match stats::Figures::new(door).read().await {
                     Some(figures) => {
                         found("application/json; charset=utf-8", figures.to_string().into())
                     }

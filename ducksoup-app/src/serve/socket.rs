@@ -3,11 +3,11 @@
 //! One WebSocket, one task: frames in, words out. The [`Guard`] decides about what comes in,
 //! the lobby about who may stay.
 
-use super::Door;
 use super::guard::{End, Guard, Verdict};
 use super::limits::CLIENT_QUEUE;
 use super::lobby::{Client, Request, Word};
 use super::roster::Newcomer;
+use super::{Door, lock};
 use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{JoinOptions, ServerMessage};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -157,6 +157,14 @@ impl Socket {
         let Some(client) = self.client.take() else {
             return Ok(());
         };
+        let allowed = lock(&self.door.joins).take(1.0, Instant::now());
+        if !allowed {
+            log::warn!(context = "peer", connection = self.connection.0; "joins_limited");
+            let sentence = "too many people join at this moment, try again in a few seconds";
+            // RFC 6455 §7.4.1, as registered: try again later.
+            let end = End { code: 1013, ..End::new("joins_limited") };
+            return Err(End { message: Some(ServerMessage::Failure(sentence.into())), ..end });
+        }
         let who = Who {
             interaction: options.interaction.to_string(),
             namespace: options.namespace.to_string(),
@@ -166,8 +174,13 @@ impl Socket {
             namespace = who.namespace.as_str(), interaction = who.interaction.as_str(),
             user = who.user.as_str(); "peer_server_started");
         self.who = Some(who);
-        let newcomer =
-            Newcomer { connection: self.connection, origin: self.origin.clone(), options };
+        let turn = self.door.turn.as_ref();
+        let newcomer = Newcomer {
+            connection: self.connection,
+            origin: self.origin.clone(),
+            options,
+            ice_servers: turn.map(|turn| turn.ice_server(self.connection)).into_iter().collect(),
+        };
         self.ask(Request::Join { newcomer, client }).await
     }
 

@@ -10,7 +10,7 @@ use warp::http::StatusCode;
 
 /// A working directory with pages, and the routes over it.
 struct Site {
-    _working: TempDir,
+    working: TempDir,
     routes: warp::filters::BoxedFilter<(warp::reply::Response,)>,
     _lobby: Lobby,
 }
@@ -36,8 +36,8 @@ fn site(edit: impl FnOnce(&mut Args)) -> Site {
     let mut args = Args { test_password: Some("pass".into()), ..Args::default() };
     edit(&mut args);
     let config = Config::new(&args, working.path()).expect("valid");
-    let (door, lobby, _close) = Door::new(config, 8100);
-    Site { _working: working, routes: routes::routes(&door), _lobby: lobby }
+    let (door, lobby, _close) = Door::new(config, 8100, None);
+    Site { working, routes: routes::routes(&door), _lobby: lobby }
 }
 
 impl Site {
@@ -207,4 +207,66 @@ async fn only_get_and_head_find_pages() {
         let request = warp::test::request().method(method).path("/");
         assert_eq!(request.reply(&site.routes).await.status(), status, "{method}");
     }
+}
+
+/// A device check as a page sends it.
+fn check(user: &str) -> String {
+    serde_json::json!({
+        "page": "audio_direct", "userId": user, "verdict": "good",
+        "screen": {"width": 390, "height": 844},
+        "microphone": {"label": "m", "speech": -20, "peak": -3, "noise": -60, "clipped": 0,
+            "verdict": "good"},
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn device_checks_are_taken_stored_and_limited() {
+    let site = site(|_| ());
+    let hand_in = |body: String, kind: &'static str| {
+        warp::test::request()
+            .method("POST")
+            .path("/test/checks")
+            .header("content-type", kind)
+            .body(body)
+            .reply(&site.routes)
+    };
+    let json = "application/json";
+    let reply = hand_in(check("ann"), json).await;
+    assert_eq!(reply.status(), StatusCode::CREATED);
+    let said: serde_json::Value = serde_json::from_slice(reply.body()).expect("JSON");
+    let id = said["stored"].as_str().expect("an id");
+    let folder = site.working.path().join("data/default/checks");
+    let names: Vec<_> = std::fs::read_dir(folder)
+        .expect("made")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("text"))
+        .collect();
+    assert!(names.len() == 1 && names[0].ends_with(&format!("-u-ann-{id}.json")), "{names:?}");
+
+    for (body, kind, status) in [
+        (check("../ann"), json, StatusCode::BAD_REQUEST),
+        (check("ann"), "text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (check(&"x".repeat(10_000)), json, StatusCode::PAYLOAD_TOO_LARGE),
+        (String::new(), json, StatusCode::BAD_REQUEST),
+    ] {
+        let reply = hand_in(body, kind).await;
+        assert_eq!(reply.status(), status);
+        assert!(!String::from_utf8_lossy(reply.body()).contains("data/"), "no path is told");
+    }
+    let mut last = StatusCode::CREATED;
+    for _ in 0..200 {
+        last = hand_in(check("flood"), json).await.status();
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(site.get("/test/checks").await.0, StatusCode::UNAUTHORIZED, "nothing to read here");
+}
+
+#[tokio::test]
+async fn the_gallery_is_shown_and_an_own_one_takes_its_place() {
+    let site = site(|_| ());
+    let (status, body) = site.get("/config/play.json").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("\"pitch\""), "{body}");
+    std::fs::write(site.working.path().join("config/play.json"), "{}").expect("written");
+    assert_eq!(site.get("/config/play.json").await.1, "{}");
 }

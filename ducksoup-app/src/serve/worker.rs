@@ -64,6 +64,8 @@ enum Spare {
 struct Running {
     frames: mpsc::Sender<DoorFrame>,
     kill: Option<oneshot::Sender<()>>,
+    /// Its process id, while it has one.
+    pid: Option<i32>,
 }
 
 impl Stages {
@@ -168,6 +170,11 @@ impl Stages {
         }
     }
 
+    /// The process id of a stage.
+    pub(crate) fn pid(&self, stage: Stage) -> Option<i32> {
+        self.running.get(&stage)?.pid
+    }
+
     /// Whether no process runs.
     pub(crate) fn none_left(&self) -> bool {
         self.running.is_empty()
@@ -194,12 +201,13 @@ impl Stages {
             return Err(std::io::Error::other("no pipes"));
         };
         log::debug!(context = "app", stage = stage.0, pid = child.id().unwrap_or(0); "stage_started");
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         let (frames, to_write) = mpsc::channel(STAGE_QUEUE);
         let (kill, killed) = oneshot::channel();
         let keeper = Keeper { stage, child, limits: self.limits, events: self.events.clone() };
         let stuck = tokio::spawn(write(stdin, to_write, self.limits.read));
         tokio::spawn(keeper.keep(stdout, stuck, killed));
-        let running = Running { frames, kill: Some(kill) };
+        let running = Running { frames, kill: Some(kill), pid };
         self.running.insert(stage, running);
         Ok(())
     }

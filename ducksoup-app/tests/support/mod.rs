@@ -4,7 +4,7 @@
 
 pub(crate) mod stage;
 
-use ducksoup_app::config::{Args, Config};
+use ducksoup_app::config::{Args, Config, TurnConfig};
 use ducksoup_app::serve;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -34,13 +34,26 @@ pub(crate) struct Settings {
     pub(crate) ping: u64,
     /// How long a stage may leave a frame unread, in ms.
     pub(crate) read: u64,
+    /// How many may join, ever.
+    pub(crate) joins: u32,
     /// See [`stage::run`]; `missing` is a program that is not there.
     pub(crate) behaviour: &'static str,
+    /// The embedded TURN server.
+    pub(crate) turn: Option<TurnConfig>,
+    /// As they are typed.
+    pub(crate) media_ports: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ping: 20_000, read: 5_000, behaviour: "good" }
+        Self {
+            ping: 20_000,
+            read: 5_000,
+            joins: 1000,
+            behaviour: "good",
+            turn: None,
+            media_ports: None,
+        }
     }
 }
 
@@ -58,13 +71,17 @@ impl Server {
         let args = Args {
             allowed_ws_origins: Some(ORIGIN.into()),
             test_password: Some("pass".into()),
+            media_ports: settings.media_ports,
             ..Args::default()
         };
         let mut config = Config::new(&args, working.path()).expect("valid");
         config.stage_program = stage_program(settings.behaviour, working.path());
+        config.turn = settings.turn;
         config.limits.ping = Duration::from_millis(settings.ping);
         config.limits.read = Duration::from_millis(settings.read);
         config.limits.join = Duration::from_secs(3);
+        config.limits.join_rate = 0;
+        config.limits.join_burst = settings.joins;
         config.limits.write = Duration::from_secs(1);
         if settings.behaviour != "good" {
             config.limits.ready = Duration::from_secs(2);

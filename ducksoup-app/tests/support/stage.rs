@@ -95,7 +95,7 @@ impl Stage {
                 self.opening["pid"] = json!(std::process::id());
                 self.say(&StageFrame::Ready);
             }
-            DoorFrame::Join { connection, .. } => {
+            DoorFrame::Join { connection, ice_servers, .. } => {
                 self.clients.insert(connection);
                 let opening = self.opening.clone();
                 self.repeat(&opening);
@@ -104,7 +104,6 @@ impl Stage {
                     1 => JoinContext::NewInteraction,
                     _ => JoinContext::ExistingInteraction,
                 };
-                let ice_servers = Vec::new();
                 let joined = ServerMessage::Joined { context, ice_servers };
                 self.send(connection, joined);
             }

@@ -129,9 +129,11 @@ impl ObjectImpl for DuckSoupPeer {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "signaller" => {
-                self.signaller().ok().map(|signaller| signaller.clone().upcast::<gst::Object>()).to_value()
-            }
+            "signaller" => self
+                .signaller()
+                .ok()
+                .map(|signaller| signaller.clone().upcast::<gst::Object>())
+                .to_value(),
             "output" => self.settings().output.to_value(),
             "ice-transport-policy" => self.settings().policy.to_value(),
             "connect-timeout" => self.settings().connect_timeout.to_value(),
@@ -175,9 +177,7 @@ impl ElementImpl for DuckSoupPeer {
             let template = |name, direction, presence, caps: &gst::Caps| {
                 gst::PadTemplate::new(name, direction, presence, caps).expect("a valid template")
             };
-            let rtp = |media| {
-                gst::Caps::builder("application/x-rtp").field("media", media).build()
-            };
+            let rtp = |media| gst::Caps::builder("application/x-rtp").field("media", media).build();
             let audio = caps(&["audio/x-raw", "audio/x-opus"]);
             let video = caps(&["video/x-raw", "video/x-h264", "video/x-vp8"]);
             let mut audio_out = audio.clone();
@@ -323,13 +323,15 @@ impl DuckSoupPeer {
         signaller.connect_closure(
             "session-description",
             false,
-            glib::closure!(move |_: Signallable,
-                                 session: &str,
-                                 offer: gst_webrtc::WebRTCSessionDescription| {
-                if let Some(element) = element.upgrade() {
-                    element.imp().input(Input::Offer(number(session), offer));
+            glib::closure!(
+                move |_: Signallable,
+                      session: &str,
+                      offer: gst_webrtc::WebRTCSessionDescription| {
+                    if let Some(element) = element.upgrade() {
+                        element.imp().input(Input::Offer(number(session), offer));
+                    }
                 }
-            }),
+            ),
         );
         let element = self.obj().downgrade();
         signaller.connect_closure(
@@ -387,7 +389,8 @@ impl DuckSoupPeer {
             Err(_) => Picture { width: 0, height: 0, framerate: 0 },
         };
         let terms = Terms { output: settings.output, policy: settings.policy, picture };
-        let sendings = self.state().sendings.iter().map(|(kind, (_, one))| (*kind, one.clone())).collect();
+        let sendings =
+            self.state().sendings.iter().map(|(kind, (_, one))| (*kind, one.clone())).collect();
         let (sender, received) = channel();
         let ways = (Inputs(sender), received);
         let handle = Handle::start(&self.obj(), signaller, terms, sendings, ways);
@@ -418,7 +421,14 @@ impl DuckSoupPeer {
         }
     }
 
-    fn control(&self, user: Option<String>, name: String, property: String, value: ControlValue, duration_ms: u32) {
+    fn control(
+        &self,
+        user: Option<String>,
+        name: String,
+        property: String,
+        value: ControlValue,
+        duration_ms: u32,
+    ) {
         let user = match user.as_deref().map(Identifier::new).transpose() {
             Ok(user) => user,
             Err(error) => {
@@ -450,13 +460,16 @@ impl DuckSoupPeer {
         };
         let board = board.lock().unwrap_or_else(PoisonError::into_inner);
         let Board { phase, connection, sessions, tracks } = &*board;
-        stats.set("phase", match phase {
-            Phase::Joining => "joining",
-            Phase::Joined => "joined",
-            Phase::Running => "running",
-            Phase::Leaving => "leaving",
-            Phase::Over => "over",
-        });
+        stats.set(
+            "phase",
+            match phase {
+                Phase::Joining => "joining",
+                Phase::Joined => "joined",
+                Phase::Running => "running",
+                Phase::Leaving => "leaving",
+                Phase::Over => "over",
+            },
+        );
         let connection = connection.unwrap_or(gst_webrtc::WebRTCPeerConnectionState::New);
         stats.set("connection", format!("{connection:?}").to_lowercase());
         stats.set("sessions", sessions);

@@ -176,7 +176,9 @@ impl Participant {
             Input::Begin => {
                 self.signaller.start();
             }
-            Input::Event(session, event) if session == self.signaller.session() => self.hear(session, event),
+            Input::Event(session, event) if session == self.signaller.session() => {
+                self.hear(session, event)
+            }
             Input::Offer(session, offer) if Some(session) == now => self.offered(&offer),
             Input::TheirCandidate(session, section, candidate) if Some(session) == now => {
                 if let Some(call) = &self.call {

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// Longest effect description, in bytes. Ours: a chain of a dozen effects with all their properties fits.
 pub const MAX_FX: usize = 2048;
 
+/// Longest run, in seconds (PROTOCOL "Limits"); longer ones are clamped to it.
+pub const MAX_DURATION: u32 = 1200;
+
 /// An integer option: its default, and the largest value that is taken as it stands (larger ones
 /// are clamped, as documented).
 struct Limit {
@@ -17,7 +20,7 @@ struct Limit {
 }
 
 // PROTOCOL "Limits".
-const DURATION: Limit = Limit { default: 30, max: 1200 };
+const DURATION: Limit = Limit { default: 30, max: MAX_DURATION };
 const SIZE: Limit = Limit { default: 2, max: 8 };
 const WIDTH: Limit = Limit { default: 800, max: 1920 };
 const HEIGHT: Limit = Limit { default: 600, max: 1080 };

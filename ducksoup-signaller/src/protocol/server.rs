@@ -7,6 +7,7 @@ use super::identifier::Identifier;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// In which situation a client joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub enum JoinContext {
 }
 
 /// `RTCIceServer`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:` and `turn:` addresses.
     pub urls: Vec<String>,
@@ -33,6 +34,16 @@ pub struct IceServer {
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+}
+
+/// Without the credential: no log shows it.
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The errors that end a client's call. The kind is a stable identifier.
@@ -176,7 +187,10 @@ impl ServerMessage {
             "joined" => {
                 let Joined { context, ice_servers } = read("joined", payload)?;
                 let ice_servers = ice_servers.unwrap_or_default();
-                Self::Joined { context, ice_servers: ice_servers.into_iter().map(Into::into).collect() }
+                Self::Joined {
+                    context,
+                    ice_servers: ice_servers.into_iter().map(Into::into).collect(),
+                }
             }
             "offer" => {
                 let offer: SessionDescription = read_text("offer", payload)?;
@@ -275,7 +289,10 @@ fn refuse(kind: &'static str, reason: &str) -> ProtocolError {
     ProtocolError::Payload { kind, reason: reason.to_owned() }
 }
 
-fn read<'a, T: Deserialize<'a>>(kind: &'static str, payload: &'a Value) -> Result<T, ProtocolError> {
+fn read<'a, T: Deserialize<'a>>(
+    kind: &'static str,
+    payload: &'a Value,
+) -> Result<T, ProtocolError> {
     T::deserialize(payload).map_err(|error| refuse(kind, &error.to_string()))
 }
 
@@ -344,7 +361,9 @@ mod tests {
             Ok(Some(ServerMessage::Joined { context, ice_servers }))
         };
         let said = |servers: Value| {
-            read(json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}))
+            read(
+                json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}),
+            )
         };
         assert_eq!(said(Value::Null), joined(vec![]));
         let server = IceServer { urls: vec!["stun:a".into()], username: None, credential: None };

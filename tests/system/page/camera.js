@@ -41,6 +41,17 @@ function draw(context, colour, number) {
 }
 
 /**
+ * Sends what the canvas shows.
+ * @param {MediaStreamTrack} track
+ * @param {MediaStream} stream
+ */
+function takeFrame(track, stream) {
+  // In Firefox it is the stream's affair (2026).
+  const source = /** @type {CanvasCaptureMediaStreamTrack} */ ("requestFrame" in track ? track : stream);
+  source.requestFrame();
+}
+
+/**
  * @param {CameraOptions} options
  * @returns {MediaStreamTrack}
  */
@@ -49,14 +60,15 @@ function pictureTrack({ colour, width, height, fps, deliver }) {
   Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   if (!context) throw new Error("no canvas");
-  const [track] = canvas.captureStream(0).getVideoTracks();
+  const stream = canvas.captureStream(0);
+  const [track] = stream.getVideoTracks();
   if (deliver === "no picture") return track;
   let number = 0;
   const timer = setInterval(() => {
     if (track.readyState === "ended") return clearInterval(timer);
     shownAt[number] = performance.timeOrigin + performance.now();
     draw(context, colour, number++);
-    /** @type {CanvasCaptureMediaStreamTrack} */ (track).requestFrame();
+    takeFrame(track, stream);
   }, 1000 / fps);
   return track;
 }

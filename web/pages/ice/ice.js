@@ -1,86 +1,205 @@
 // SPDX-License-Identifier: MPL-2.0
 
 /**
- * @file Which ways there are between this browser and the outside: the candidates that it finds
- * with the ICE servers of this DuckSoup server, or with others.
+ * @file Whether media can travel between this browser and the server: the socket, the addresses, and then a call of
+ * one with a silent track, which ends as soon as it is connected.
  */
 
+import { socketUrl } from "../../lib/protocol.js";
+import { Peer, connect } from "../../lib/peer.js";
+import { Signalling } from "../../lib/signalling.js";
+import { element, find, show } from "../dom.js";
 import { freshName, signalingUrl } from "../form.js";
-import { decode, encode, socketUrl } from "../../lib/protocol.js";
 
-/** How long the search may take, in ms. */
-const LIMIT = 15_000;
+/** ms that a step may take; ours: a browser waits 10 s for a STUN server. */
+const LIMIT = 12_000;
 
-const form = /** @type {HTMLFormElement} */ (document.querySelector("#ice"));
-const servers = /** @type {HTMLTextAreaElement} */ (document.querySelector("#servers"));
-const words = /** @type {HTMLElement} */ (document.querySelector("#state"));
-const rows = /** @type {HTMLElement} */ (document.querySelector("#candidates"));
+const rows = find("#candidates");
+const steps = find("#steps");
+const form = /** @type {HTMLFormElement} */ (find("#ice"));
+const servers = /** @type {HTMLTextAreaElement} */ (find("#servers"));
+const again = /** @type {HTMLButtonElement} */ (find("#again"));
 
-document.querySelector("#ask")?.addEventListener("click", ask);
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void gather();
+  void search(() => JSON.parse(servers.value || "[]"));
 });
+again.addEventListener("click", () => void check());
 
-/** The server names its ICE servers to those who join; so this joins, reads, and leaves. */
-function ask() {
-  const socket = new WebSocket(socketUrl(signalingUrl(location.href), location.href));
-  socket.onopen = () => socket.send(encode("join", { interactionName: freshName("ice"), userId: "ice", namespace: "ice", size: 1, audioOnly: true, recordingMode: "none", duration: 1 }));
-  socket.onmessage = ({ data }) => {
-    const message = decode(String(data));
-    if (message.kind === "joined") {
-      servers.value = JSON.stringify(message.payload.iceServers, null, 2);
-      show("idle", `the server names ${message.payload.iceServers.length}`);
-      socket.send(encode("stop"));
-    } else if (message.kind === "error") {
-      show("error", message.name);
-    } else {
-      return;
-    }
-    socket.close(1000);
-  };
-  socket.onerror = () => show("error", "the server did not accept the connection");
+async function check() {
+  again.disabled = true;
+  steps.replaceChildren();
+  show("joining", "checking");
+  const call = new Trial();
+  try {
+    const begin = performance.now();
+    const iceServers = await step("The server answers", () => call.join(), () => `${Math.round(performance.now() - begin)} ms`);
+    servers.value = JSON.stringify(iceServers, null, 2);
+    await step("Addresses of this browser", () => search(() => iceServers), (types) => types || "none: the browser may hide them from pages without a camera");
+    await step("Media reach the server", () => call.connected(), (way) => way);
+    show("done", "media can travel");
+  } catch (reason) {
+    show("error", reason instanceof Error ? reason.message : String(reason));
+  } finally {
+    call.end();
+    again.disabled = false;
+  }
 }
 
-async function gather() {
+/**
+ * One step of the check, shown while it lasts and as it ended.
+ * @template T
+ * @param {string} title
+ * @param {() => Promise<T>} work
+ * @param {(result: T) => string} words
+ * @returns {Promise<T>}
+ */
+async function step(title, work, words) {
+  const line = element("li", { "data-step": "now" }, element("strong", {}, title));
+  steps.append(line);
+  try {
+    const result = await within(work());
+    line.dataset.step = "good";
+    line.append(element("span", { class: "soft" }, ` ${words(result)}`));
+    return result;
+  } catch (reason) {
+    line.dataset.step = "poor";
+    throw reason;
+  }
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @returns {Promise<T>}
+ */
+function within(promise) {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error("no answer in time")), LIMIT));
+  return Promise.race([promise, /** @type {Promise<never>} */ (late)]);
+}
+
+/** A call of one, without camera and microphone. */
+class Trial {
+  /** @type {Signalling | undefined} */
+  #signalling;
+  /** @type {Peer | undefined} */
+  #peer;
+  /** @type {RTCPeerConnection | undefined} */
+  #connection;
+  #sound = new AudioContext();
+  /** What went wrong after `joined`. @type {(reason: Error) => void} */
+  #fail = () => {};
+
+  /** @returns {Promise<RTCIceServer[]>} */
+  join() {
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      const socket = new WebSocket(socketUrl(signalingUrl(location.href), location.href));
+      this.#signalling = new Signalling(socket, {
+        message: (message) => {
+          if (message.kind === "joined") {
+            this.#open(message.payload.iceServers);
+            resolve(message.payload.iceServers);
+          } else if (message.kind === "offer") this.#peer?.negotiate(message.payload);
+          else if (message.kind === "candidate") this.#peer?.addCandidate(message.payload);
+          else if (message.kind === "error") this.#fail(new Error(message.payload ? `${message.name}: ${message.payload}` : message.name));
+        },
+        gone: () => this.#fail(new Error("the server did not accept the connection, or closed it")),
+      });
+      this.#signalling.send("join", { interactionName: freshName("ice"), userId: "ice", namespace: "ice", size: 1, audioOnly: true, recordingMode: "none", duration: 3 });
+    });
+  }
+
+  /** @param {RTCIceServer[]} iceServers */
+  #open(iceServers) {
+    this.#connection = connect({ iceServers });
+    const { stream } = this.#sound.createMediaStreamDestination();
+    const clock = { now: () => performance.now(), setInterval: window.setInterval.bind(window), clearInterval: window.clearInterval.bind(window) };
+    this.#peer = new Peer(this.#connection, stream, {
+      send: (kind, payload) => this.#signalling?.send(kind, payload),
+      log: () => {},
+      track: () => {},
+      untrack: () => {},
+      failed: (reason) => this.#fail(new Error(reason)),
+    }, /** @type {any} */ (clock));
+  }
+
+  /** @returns {Promise<string>} the way that media take */
+  async connected() {
+    const connection = this.#connection;
+    if (!connection) throw new Error("no connection");
+    await new Promise((resolve, reject) => {
+      this.#fail = reject;
+      const look = () => {
+        if (connection.connectionState === "connected") resolve(undefined);
+        if (connection.connectionState === "failed") reject(new Error("no way between this browser and the server: UDP may be blocked, or a TURN server is needed"));
+      };
+      connection.addEventListener("connectionstatechange", look);
+      look();
+    });
+    return way(/** @type {Iterable<Record<string, any>>} */ (await this.#peer?.stats() ?? []));
+  }
+
+  end() {
+    this.#fail = () => {};
+    this.#signalling?.send("stop");
+    this.#peer?.close();
+    void this.#sound.close();
+    // Time for the last word to leave.
+    setTimeout(() => this.#signalling?.close(1000), 200);
+  }
+}
+
+/**
+ * The way that media take, from the connection's statistics.
+ * @param {Iterable<Record<string, any>>} report
+ */
+function way(report) {
+  const entries = [...report];
+  const pair = entries.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+  if (!pair) return "connected";
+  const [local, remote] = [pair.localCandidateId, pair.remoteCandidateId].map((id) => entries.find((entry) => entry.id === id));
+  const trip = pair.currentRoundTripTime === undefined ? "" : `, ${Math.max(1, Math.round(pair.currentRoundTripTime * 1000))} ms there and back`;
+  return `${local?.protocol ?? "?"}, ${local?.candidateType ?? "?"} to ${remote?.candidateType ?? "?"}${trip}`;
+}
+
+/**
+ * Lists the browser's addresses.
+ * @param {() => RTCIceServer[]} read the ICE servers
+ * @returns {Promise<string>} the types that were found
+ */
+async function search(read) {
   rows.replaceChildren();
   /** @type {RTCPeerConnection} */
   let connection;
   try {
-    connection = new RTCPeerConnection({ iceServers: JSON.parse(servers.value || "[]") });
+    connection = new RTCPeerConnection({ iceServers: read() });
   } catch (reason) {
-    show("error", String(reason));
-    return;
+    add(["error", "", String(reason), ""]);
+    return "";
   }
-  show("joining", "searching");
+  /** @type {Set<string>} */
+  const types = new Set();
   connection.addEventListener("icecandidate", ({ candidate }) => {
-    if (candidate?.candidate) add([candidate.type, candidate.protocol, `${candidate.address}:${candidate.port}`, candidate.relatedAddress ?? ""]);
+    if (!candidate?.candidate) return;
+    types.add(candidate.type ?? "?");
+    add([candidate.type, candidate.protocol, `${candidate.address ?? "?"} port ${candidate.port}`, candidate.relatedAddress ?? ""]);
   });
-  connection.addEventListener("icecandidateerror", ({ errorCode, errorText, url }) => add(["error", String(errorCode), url, errorText]));
+  connection.addEventListener("icecandidateerror", ({ errorCode, errorText, url }) => add(["error", String(errorCode), errorText, url]));
   const done = new Promise((resolve) => {
-    setTimeout(resolve, LIMIT);
+    setTimeout(resolve, LIMIT - 1000);
     connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve(undefined));
   });
   connection.addTransceiver("audio");
   await connection.setLocalDescription();
   await done;
-  show("running", `${rows.childElementCount} found`);
   connection.close();
+  return [...types].join(", ");
 }
 
 /** @param {(string | null)[]} cells */
 function add(cells) {
-  const row = document.createElement("tr");
-  for (const text of cells) {
-    const cell = document.createElement("td");
-    cell.textContent = text;
-    row.append(cell);
-  }
-  rows.append(row);
+  rows.append(element("tr", {}, ...cells.map((text) => element("td", {}, text))));
 }
 
-/** @param {string} state @param {string} text */
-function show(state, text) {
-  document.body.dataset.state = state;
-  words.textContent = text;
-}
+void check();

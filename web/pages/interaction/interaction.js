@@ -3,7 +3,8 @@
 import { checked, freshName } from "../form.js";
 import { openLab } from "../lab.js";
 
-openLab({
-  defaults: { userId: freshName("user") },
+void openLab({
+  defaults: () => ({ interactionName: "demo", userId: freshName("user") }),
   mounts: (form) => checked(form, "mount"),
+  others: true,
 });

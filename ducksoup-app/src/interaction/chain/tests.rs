@@ -261,7 +261,10 @@ fn the_chains_for_a_gpu_fit_together() {
     let mut text = embedded.to_owned();
     for (gpu, stand_in) in [
         ("nvh264dec max-display-delay=0", "avdec_h264 max-threads=1"),
-        ("nvh264enc name=encoder rc-mode=cbr {{nv264}}", "x264enc name=encoder tune=zerolatency"),
+        (
+            "nvh264enc name=encoder rc-mode=cbr aud=false {{nv264}}",
+            "x264enc name=encoder tune=zerolatency",
+        ),
         ("format=NV12", "format=I420"),
         ("cudaupload ! cudascale ! cudaconvert", "videoscale ! videoconvert"),
         ("(memory:CUDAMemory)", ""),

@@ -369,6 +369,9 @@ mod tests {
         assert_eq!(values(Axis::Values(100.0), &curves, &record), 0.0..100.0);
         record.add(curves[0].quantity, 1.0, 1000.0);
         assert_eq!(values(Axis::Values(100.0), &curves, &record), 0.0..1080.0);
-        assert_eq!((number(10.0), number(2.5), number(0.0)), ("10".into(), "2.5".into(), "0".into()));
+        assert_eq!(
+            (number(10.0), number(2.5), number(0.0)),
+            ("10".into(), "2.5".into(), "0".into())
+        );
     }
 }

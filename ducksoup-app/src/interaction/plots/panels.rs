@@ -127,9 +127,20 @@ pub const PANELS: [Panel; 7] = [
         curves: &[
             client(Quantity::ClientLossReports, "PLI, FIR: got by the browser", BLACK, Mark::Cross),
             line(Quantity::KeyframesAsked, "PLI, FIR: sent by the server", BLACK),
-            client(Quantity::ClientKeyframesEncoded, "keyframe: browser encoded", BLUE, Mark::Triangle),
+            line(Quantity::KeyframesWanted, "PLI, FIR: from the others", VERMILION),
+            client(
+                Quantity::ClientKeyframesEncoded,
+                "keyframe: browser encoded",
+                BLUE,
+                Mark::Triangle,
+            ),
             line(Quantity::KeyframesMade, "keyframe: sent to the others", ORANGE),
-            client(Quantity::ClientKeyframesDecoded, "keyframe: browser decoded", GREEN, Mark::Cross),
+            client(
+                Quantity::ClientKeyframesDecoded,
+                "keyframe: browser decoded",
+                GREEN,
+                Mark::Cross,
+            ),
         ],
     },
     Panel {

@@ -246,7 +246,8 @@ fn win_ansi(text: &str) -> Vec<u8> {
 /// Widths of Helvetica's characters from the space to the tilde, in thousandths of the size (Adobe's
 /// font metrics of the 14 standard fonts).
 const WIDTHS: [u16; 95] = [
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, // space to /
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278,
+    278, // space to /
     556, 556, 556, 556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, // 0 to ?
     1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833, 722, 778, // @ to O
     667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, // P to _
@@ -274,10 +275,7 @@ pub fn document(title: &str, content: Content) -> Vec<u8> {
     let mut sheet = pdf.page(page);
     sheet.parent(tree).contents(drawing).media_box(Rect::new(0.0, 0.0, PAGE.0, PAGE.1));
     let mut resources = sheet.resources();
-    resources
-        .fonts()
-        .pair(Name(REGULAR.as_bytes()), regular)
-        .pair(Name(BOLD.as_bytes()), bold);
+    resources.fonts().pair(Name(REGULAR.as_bytes()), regular).pair(Name(BOLD.as_bytes()), bold);
     resources.finish();
     sheet.finish();
     for (font, name) in [(regular, "Helvetica"), (bold, "Helvetica-Bold")] {

@@ -3,6 +3,7 @@
 //! What is kept of a participant for the plots: at most one point a second of each quantity.
 
 use crate::interaction::measures::Figures;
+use crate::interaction::sdp::Kind;
 use std::collections::BTreeMap;
 
 /// Longest run that is kept, in s: what a join may ask for at most, and a minute for the end.
@@ -26,6 +27,7 @@ pub enum Quantity {
     FramesRepeated,
     ClientKeyframesEncoded,
     KeyframesAsked,
+    KeyframesWanted,
     KeyframesMade,
     ClientKeyframesDecoded,
     ClientLossReports,
@@ -45,6 +47,7 @@ impl Quantity {
             self,
             Self::ClientKeyframesEncoded
                 | Self::KeyframesAsked
+                | Self::KeyframesWanted
                 | Self::KeyframesMade
                 | Self::ClientKeyframesDecoded
                 | Self::ClientLossReports
@@ -65,6 +68,8 @@ pub struct Point {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     series: BTreeMap<Quantity, Vec<Point>>,
+    /// When the latest figures were counted.
+    figured: Option<f64>,
     /// The latest of each counter that the browser sends.
     counts: BTreeMap<&'static str, f64>,
 }
@@ -97,17 +102,22 @@ impl Record {
         }
     }
 
-    /// Adds a second's figures.
+    /// Adds the figures of the second, or a little more or less, that ends at `at`.
     #[allow(clippy::cast_precision_loss)] // counts of a second
     pub fn figures(&mut self, at: f64, figures: &Figures) {
         let kilobits = |bits: u64| bits as f64 / 1000.0;
+        let elapsed = self.figured.map_or(1.0, |before| at - before);
+        // After a silence, figures are those of one second again.
+        let elapsed = if (0.3..3.0).contains(&elapsed) { elapsed } else { 1.0 };
+        let rate = |count: u64| count as f64 / elapsed;
+        self.figured = Some(at);
         for (kind, bitrate, lost, jitter) in [
             ("audio", Quantity::AudioIn, Quantity::LostAudio, Quantity::JitterAudio),
             ("video", Quantity::VideoIn, Quantity::LostVideo, Quantity::JitterVideo),
         ] {
             if let Some(incoming) = figures.incoming.get(kind) {
                 self.add(bitrate, at, kilobits(incoming.bitrate));
-                self.add(lost, at, incoming.lost as f64);
+                self.add(lost, at, rate(incoming.lost));
                 self.add(jitter, at, incoming.jitter);
                 if kind == "video" {
                     self.count(Quantity::KeyframesAsked, at, incoming.keyframe_requests);
@@ -123,14 +133,16 @@ impl Record {
                 self.add(Quantity::VideoEstimate, at, f64::from(video.estimate) / 1000.0);
             }
             if video.frames_in > 0 || video.frames_out > 0 {
-                self.add(Quantity::FramesIn, at, video.frames_in as f64);
-                self.add(Quantity::FramesOut, at, video.frames_out as f64);
-                self.add(Quantity::FramesRepeated, at, video.frames_repeated as f64);
+                self.add(Quantity::FramesIn, at, rate(video.frames_in));
+                self.add(Quantity::FramesOut, at, rate(video.frames_out));
+                self.add(Quantity::FramesRepeated, at, rate(video.frames_repeated));
             }
+            let wanted = video.keyframe_requests + video.keyframes_skipped;
+            self.count(Quantity::KeyframesWanted, at, wanted);
             self.count(Quantity::KeyframesMade, at, video.keyframes);
         }
         if !figures.routes.is_empty() {
-            let sum = |of: fn(&_) -> u64| figures.routes.iter().map(of).sum::<u64>() as f64;
+            let sum = |of: fn(&_) -> u64| rate(figures.routes.iter().map(of).sum());
             self.add(Quantity::LostBeyond, at, sum(|route| route.lost));
             self.add(Quantity::Dropped, at, sum(|route| route.drops));
         }
@@ -141,10 +153,10 @@ impl Record {
     }
 
     /// Takes an encoder's new target and the one before, in bit/s.
-    pub fn target(&mut self, at: Option<f64>, kind: &str, target: u64, before: u64) {
+    pub fn target(&mut self, at: Option<f64>, kind: Kind, target: u64, before: u64) {
         let quantity = match kind {
-            "audio" => Quantity::AudioTarget,
-            _ => Quantity::VideoTarget,
+            Kind::Audio => Quantity::AudioTarget,
+            Kind::Video => Quantity::VideoTarget,
         };
         #[allow(clippy::cast_precision_loss)] // bit/s
         let kilobits = |bits: u64| bits as f64 / 1000.0;
@@ -160,7 +172,8 @@ impl Record {
         let number = || text.trim().parse::<f64>().ok();
         match kind {
             "client_video_resolution_updated" => {
-                let height = text.split_once('x').and_then(|(_, height)| height.trim().parse().ok());
+                let height =
+                    text.split_once('x').and_then(|(_, height)| height.trim().parse().ok());
                 if let Some(height) = height {
                     self.hold(Quantity::ClientHeight, at, height);
                 }
@@ -292,6 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn counts_of_more_or_less_than_a_second_become_counts_a_second() {
+        let mut record = Record::default();
+        for (at, frames_in) in [(1.0, 25), (3.0, 50), (3.5, 12), (9.0, 20)] {
+            let video = Out { frames_in, ..Out::default() };
+            let outgoing = [("video", video)].into();
+            record.figures(at, &Figures { outgoing, ..Figures::default() });
+        }
+        let expected = [(1.0, 25.0), (3.0, 24.0), (9.0, 20.0)];
+        assert_eq!(values(&record, Quantity::FramesIn), expected, "of a second the latest");
+    }
+
+    #[test]
     fn what_browsers_count_becomes_events() {
         let mut record = Record::default();
         let kind = "client_keyframe_encoded_count_updated";
@@ -321,9 +346,9 @@ mod tests {
     #[test]
     fn the_first_target_tells_what_stood_before_it() {
         let mut record = Record::default();
-        record.target(Some(3.0), "video", 600_000, 800_000);
-        record.target(Some(5.0), "video", 700_000, 600_000);
-        record.target(None, "audio", 32_000, 64_000);
+        record.target(Some(3.0), Kind::Video, 600_000, 800_000);
+        record.target(Some(5.0), Kind::Video, 700_000, 600_000);
+        record.target(None, Kind::Audio, 32_000, 64_000);
         let expected = [(0.0, 800.0), (3.0, 600.0), (5.0, 700.0)];
         assert_eq!(values(&record, Quantity::VideoTarget), expected);
         assert_eq!(values(&record, Quantity::AudioTarget), [(0.0, 32.0)]);

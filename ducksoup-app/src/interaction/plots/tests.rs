@@ -6,6 +6,7 @@ use super::draw::{Page, draw};
 use super::panels::{Axis, PANELS};
 use super::series::{Quantity, Record};
 use super::*;
+use crate::interaction::sdp::Kind;
 use std::process::Command;
 
 /// A run with everything in it: an uplink that narrows, a loss, a reconnection.
@@ -45,6 +46,7 @@ fn eventful(seconds: u32) -> Record {
             for quantity in [
                 Quantity::ClientKeyframesEncoded,
                 Quantity::KeyframesAsked,
+                Quantity::KeyframesWanted,
                 Quantity::KeyframesMade,
                 Quantity::ClientKeyframesDecoded,
                 Quantity::ClientLossReports,
@@ -55,8 +57,8 @@ fn eventful(seconds: u32) -> Record {
     }
     record.report(Some(0.61 * f64::from(seconds)), "client_video_resolution_updated", "320x240");
     record.report(Some(0.82 * f64::from(seconds)), "client_video_resolution_updated", "640x480");
-    record.target(Some(0.6 * f64::from(seconds)), "video", 500_000, 800_000);
-    record.target(Some(0.8 * f64::from(seconds)), "video", 800_000, 500_000);
+    record.target(Some(0.6 * f64::from(seconds)), Kind::Video, 500_000, 800_000);
+    record.target(Some(0.8 * f64::from(seconds)), Kind::Video, 800_000, 500_000);
     record
 }
 
@@ -127,7 +129,7 @@ fn what_was_not_measured_takes_no_room() {
 fn every_quantity_is_drawn_once_and_the_browsers_words_by_crosses_and_triangles() {
     let mut drawn = Vec::new();
     for panel in &PANELS {
-        assert!(!panel.title.is_empty() && panel.curves.len() <= 5, "{}", panel.title);
+        assert!(!panel.title.is_empty() && panel.curves.len() <= 6, "{}", panel.title);
         assert!(matches!(panel.axis, Axis::Rows) || panel.title.contains('('), "a unit");
         for curve in panel.curves {
             let is_client = format!("{:?}", curve.quantity).starts_with("Client");

@@ -8,7 +8,8 @@ use crate::interaction::{effects, lifecycle};
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::{Connection, LeaveCause, StageFrame};
 use ducksoup_signaller::protocol::{
-    ClientMessage, Control, ControlValue, ErrorCode, Identifier, JoinOptions, ServerMessage,
+    ClientMessage, Control, ControlValue, ErrorCode, IceServer, Identifier, JoinOptions,
+    ServerMessage,
 };
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -22,6 +23,7 @@ impl Stage {
         &mut self,
         connection: Connection,
         options: Box<JoinOptions>,
+        ice_servers: Vec<IceServer>,
     ) -> ControlFlow<()> {
         if let Err(error) = effects::check(&options, &self.opening.settings) {
             let fields = json!({"reason": error.to_string(), "connection": connection});
@@ -30,7 +32,7 @@ impl Stage {
             self.door.send(StageFrame::Close { connection });
             return ControlFlow::Continue(());
         }
-        self.advance(lifecycle::Input::Join { connection, options })
+        self.advance(lifecycle::Input::Join { connection, options, ice_servers })
     }
 
     pub(super) fn client_message(
@@ -119,6 +121,27 @@ impl Stage {
     }
 }
 
+/// A join as clients word it (PROTOCOL, "Client → server").
+pub(super) fn join_payload(options: &JoinOptions) -> Value {
+    json!({
+        "interactionName": options.interaction,
+        "userId": options.user,
+        "namespace": options.namespace,
+        "duration": options.duration,
+        "size": options.size,
+        "audioOnly": options.audio_only,
+        "width": options.width,
+        "height": options.height,
+        "framerate": options.framerate,
+        "audioFx": options.audio_fx,
+        "videoFx": options.video_fx,
+        "videoFormat": options.video_format,
+        "recordingMode": options.recording_mode,
+        "gpu": options.gpu,
+        "overlay": options.overlay,
+    })
+}
+
 /// What the signaller hears from clients becomes inputs.
 pub(super) fn connect_signaller(signaller: &ServerSignaller, inputs: &Inputs) {
     let to = inputs.clone();
@@ -152,4 +175,19 @@ pub(super) fn connect_signaller(signaller: &ServerSignaller, inputs: &Inputs) {
 
 fn connection_of(session: &str) -> Option<Connection> {
     session.parse().ok().map(Connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_in_the_log_is_worded_as_a_client_would() {
+        let join = json!({"interactionName": "i", "userId": "ann", "audioFx": "pitch"});
+        let options = JoinOptions::from_json(join.as_object().expect("an object")).expect("valid");
+        let payload = join_payload(&options);
+        let again = JoinOptions::from_json(payload.as_object().expect("an object"));
+        assert_eq!(again.expect("valid"), options);
+        assert_eq!(payload["userId"], "ann");
+    }
 }

@@ -4,15 +4,18 @@
 //! for, GStreamer's own words.
 
 use super::Stage;
+use super::media::fields;
 use crate::interaction::counters::Counted;
 use crate::interaction::gstreamer_log::Words;
 use crate::interaction::input::AskedBy;
 use crate::interaction::measures::Figures;
+use crate::interaction::peer::Peer;
 use crate::interaction::rtcp::{self, Compound, Direction};
 use crate::interaction::sdp::Kind;
+use crate::interaction::stats::Participant;
 use crate::interaction::traffic::Finding;
 use crate::log::messages::{Level, Message};
-use ducksoup_signaller::frame::Connection;
+use ducksoup_signaller::frame::{Connection, StageFrame};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
@@ -22,11 +25,22 @@ impl Stage {
     pub(super) fn counted(&mut self, connection: Connection, user: &Identifier, counted: &Counted) {
         let at = counted.at.saturating_duration_since(self.opened);
         if let Some(figures) = self.graph.measure(connection, counted, at) {
-            self.plot_figures(user, &figures);
+            self.plot_figures(user, counted.at, &figures);
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
+            self.stats.measured(connection, figures);
         }
+    }
+
+    /// The latest figures of everyone, for the stats page.
+    pub(super) fn show_figures(&mut self) {
+        let participants: Vec<_> = self.graph.peers().map(participant).collect();
+        let running = self
+            .t0
+            .map(|t0| self.graph.running_time().saturating_sub(t0.running_time).mseconds() / 1000);
+        let stats = self.stats.told(&participants, running);
+        self.door.send(StageFrame::Stats { stats });
     }
 
     /// A control packet has passed.
@@ -94,6 +108,8 @@ impl Stage {
             };
             let fields = json!({"value": range.default, "previous": 0, "unit": BITRATE});
             self.journal.log(message, Some(user), fields);
+            let target = u64::from(range.default);
+            self.plot_target(user, codec.kind(), target, target);
         }
     }
 
@@ -104,17 +120,21 @@ impl Stage {
         user: Option<&Identifier>,
         fields: &Map<String, Value>,
     ) {
-        let message = match source.and_then(GstObjectExt::parent).map(|chain| chain.name()) {
-            Some(chain) if chain == Kind::Audio.name() => Message::AudioTarget,
-            Some(chain) if chain == Kind::Video.name() => Message::VideoTarget,
+        let kind = match source.and_then(GstObjectExt::parent).map(|chain| chain.name()) {
+            Some(chain) if chain == Kind::Audio.name() => Kind::Audio,
+            Some(chain) if chain == Kind::Video.name() => Kind::Video,
             _ => return,
         };
-        if let Some(user) = user {
-            self.plot_target(user, message, fields);
-        }
+        let message = match kind {
+            Kind::Audio => Message::AudioTarget,
+            Kind::Video => Message::VideoTarget,
+        };
         let field = |name| fields.get(name).cloned().unwrap_or_default();
-        let fields =
-            json!({"value": field("target"), "previous": field("previous"), "unit": BITRATE});
+        let (target, previous) = (field("target"), field("previous"));
+        if let (Some(user), Some(target)) = (user, target.as_u64()) {
+            self.plot_target(user, kind, target, previous.as_u64().unwrap_or(target));
+        }
+        let fields = json!({"value": target, "previous": previous, "unit": BITRATE});
         self.journal.log(message, user, fields);
     }
 
@@ -133,6 +153,13 @@ impl Stage {
             self.journal.log(Message::PipelineDeleted, Some(&user), json!({}));
         }
     }
+}
+
+/// A participant, for the stats page.
+fn participant(peer: &Peer) -> Participant<'_> {
+    let recorded = peer.recorder.as_ref().map(|recorder| recorder.property("stats"));
+    let recorded = recorded.map(|stats: gst::Structure| fields(&stats)).unwrap_or_default();
+    Participant { connection: peer.connection, count: peer.count, options: &peer.options, recorded }
 }
 
 /// The unit of all bitrates in the log.

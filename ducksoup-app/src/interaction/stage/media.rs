@@ -3,6 +3,7 @@
 //! What the media say: connections and tracks of peers, messages of the pipeline.
 
 use super::{Stage, session};
+use crate::interaction::candidates;
 use crate::interaction::events::Event;
 use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
@@ -56,7 +57,12 @@ impl Stage {
             },
             PeerInput::AnswerSet(Ok(())) => peer.answered(&inputs),
             PeerInput::LocalCandidate { m_line, candidate } => {
+                peer.found(&candidate);
                 self.signaller.add_ice(&session(connection), &candidate, m_line, None);
+                let public = self.opening.settings.host_candidate;
+                if let Some(other) = public.and_then(|ip| candidates::public(&candidate, ip)) {
+                    self.signaller.add_ice(&session(connection), &other, m_line, None);
+                }
             }
             PeerInput::RemoteCandidate { m_line, candidate } => {
                 peer.add_candidate(m_line, &candidate);
@@ -188,6 +194,11 @@ impl Stage {
             "bitratecontroller-target" => self.target(source, user, &fields),
             other => {
                 if let Some(event) = effect_event(other, &fields, user) {
+                    if let ("fx_applied", Some(user), Some(target), Some(value)) =
+                        (event.kind, user, &event.target, &event.value)
+                    {
+                        self.stats.reached(user, target.clone(), value.clone());
+                    }
                     self.journal.event(event);
                 }
                 if let Some(message) = element_words(other) {
@@ -296,7 +307,7 @@ fn signaling_state(state: gst_webrtc::WebRTCSignalingState) -> &'static str {
 }
 
 /// A structure's fields as JSON.
-fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
+pub(super) fn fields(structure: &gst::StructureRef) -> Map<String, Value> {
     structure.iter().map(|(name, value)| (name.to_string(), json_of(value))).collect()
 }
 

@@ -6,9 +6,11 @@ use super::Stage;
 use crate::interaction::measures::Figures;
 use crate::interaction::naming::stamp;
 use crate::interaction::plots::{self, Kept, Plot};
+use crate::interaction::sdp::Kind;
 use crate::log::messages::Message;
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use std::time::Instant;
 
 impl Stage {
     /// Somebody has connected, the `count`th time.
@@ -19,10 +21,11 @@ impl Stage {
         }
     }
 
-    /// Keeps a second's figures.
-    pub(super) fn plot_figures(&mut self, user: &Identifier, figures: &Figures) {
-        if let (Some(at), Some(kept)) = (self.since_start(), self.kept(user)) {
-            kept.record.figures(at, figures);
+    /// Keeps a second's figures, which were counted at some moment before now.
+    pub(super) fn plot_figures(&mut self, user: &Identifier, counted: Instant, figures: &Figures) {
+        let age = counted.elapsed().as_secs_f64();
+        if let (Some(now), Some(kept)) = (self.since_start(), self.kept(user)) {
+            kept.record.figures(now - age, figures);
         }
     }
 
@@ -34,19 +37,11 @@ impl Stage {
         }
     }
 
-    /// Keeps an encoder's new target.
-    pub(super) fn plot_target(
-        &mut self,
-        user: &Identifier,
-        message: Message,
-        fields: &Map<String, Value>,
-    ) {
-        let kind = if message == Message::AudioTarget { "audio" } else { "video" };
+    /// Keeps an encoder's new target and the one before, in bit/s.
+    pub(super) fn plot_target(&mut self, user: &Identifier, kind: Kind, target: u64, before: u64) {
         let at = self.since_start();
-        let number = |name| fields.get(name).and_then(Value::as_u64);
-        let (target, before) = (number("target"), number("previous"));
-        if let (Some(target), Some(kept)) = (target, self.kept(user)) {
-            kept.record.target(at, kind, target, before.unwrap_or(target));
+        if let Some(kept) = self.kept(user) {
+            kept.record.target(at, kind, target, before);
         }
     }
 

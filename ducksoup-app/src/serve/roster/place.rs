@@ -4,7 +4,7 @@
 
 use super::Stage;
 use ducksoup_signaller::frame::Connection;
-use ducksoup_signaller::protocol::{ClientMessage, Identifier, JoinOptions};
+use ducksoup_signaller::protocol::{ClientMessage, IceServer, Identifier, JoinOptions};
 use serde_json::{Map, Value};
 use std::time::Instant;
 
@@ -17,6 +17,8 @@ pub(crate) struct Newcomer {
     pub(crate) origin: String,
     /// What it asks for.
     pub(crate) options: Box<JoinOptions>,
+    /// What it is told besides what all are.
+    pub(crate) ice_servers: Vec<IceServer>,
 }
 
 /// What makes two joins meet.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{Args, Config};
 use ducksoup_signaller::protocol::JoinOptions;
+use serde_json::json;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,6 +46,7 @@ impl Bench {
             connection: Connection(connection),
             origin: origin.into(),
             options: Box::new(options.expect("valid")),
+            ice_servers: Vec::new(),
         }))
     }
 
@@ -311,9 +313,9 @@ fn the_figures_name_runs_and_users() {
     let stats = json!({"x": 1}).as_object().expect("an object").clone();
     bench.said(1, StageFrame::Stats { stats });
     assert_eq!(
-        bench.roster.figures(),
-        json!([{"origin": "http://o", "namespace": "default", "interaction": "i", "id": "run1",
-            "phase": "opening", "users": ["a"], "stats": {"x": 1}}])
+        json!(bench.roster.figures()[&Stage(1)]),
+        json!({"origin": "http://o", "namespace": "default", "interaction": "i", "id": "run1",
+            "phase": "opening", "users": ["a"], "stats": {"x": 1}})
     );
 }
 
