@@ -4,7 +4,7 @@
 //!
 //! Whoever logs may hold any lock: the callback asks the object for nothing, not even its name. So
 //! objects are looked up by their address among those that were noted when they came into the
-//! pipeline. It never waits either: words beyond [`WAITING`] are counted and left out.
+//! pipeline. It never waits either: words beyond a limit are counted and left out.
 
 use super::input::{Input, Inputs};
 use super::peer::owner;

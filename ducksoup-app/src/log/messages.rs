@@ -223,7 +223,7 @@ messages! {
     DuplicateTrackSkipped "duplicate_track_skipped" "signaling" Debug Interaction "A participant who came back is still shown through the same track: nothing to negotiate." {
         "source" "whose track" }
     PliSent "pli_sent" "track" Debug Interaction "The browser is asked for a keyframe, by a picture loss indication or a full intra request." {
-        "cause" "`interaction_started`, `pipeline` (a depayloader or decoder lacks one), `receiver` (where nothing is re-encoded) or `unknown`",
+        "cause" "`interaction_started`, `pipeline` (a depayloader or decoder lacks one), `receiver` (where nothing is re-encoded: a receiver, or the recorder) or `unknown`",
         "type" "`PLI` or `FIR`" }
     PliSkipped "pli_skipped" "track" Debug Interaction "Keyframes were wanted and not asked for, since one was already." {
         "cause" "`throttled`: by receivers, and one for all was asked for; `coalesced`: by several parts of the server at once",

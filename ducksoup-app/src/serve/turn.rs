@@ -119,9 +119,10 @@ impl Lines {
 /// Where an allocation is relayed from.
 #[derive(Debug)]
 struct Relay {
+    /// Given back before the socket is: its port may be another relay's the moment it is free.
+    _place: Place,
     socket: UdpSocket,
     address: SocketAddr,
-    _place: Place,
 }
 
 impl Turn {
@@ -217,7 +218,7 @@ impl Shared {
             }
         };
         place.has_port(port);
-        Ok(Relay { socket, address: SocketAddr::new(public, port), _place: place })
+        Ok(Relay { _place: place, socket, address: SocketAddr::new(public, port) })
     }
 
     /// One line for many refusals.

@@ -235,7 +235,7 @@ impl ElementImpl for DuckSoupPeer {
         match transition {
             gst::StateChange::NullToReady => {
                 if let Err(taken) = self.signaller() {
-                    gst::element_imp_error!(self, gst::LibraryError::Init, ["{taken}"]);
+                    gst::element_imp_error!(self, gst::LibraryError::Init, ("{taken}"));
                     return Err(gst::StateChangeError);
                 }
             }
@@ -395,7 +395,7 @@ impl DuckSoupPeer {
         let ways = (Inputs(sender), received);
         let handle = Handle::start(&self.obj(), signaller, terms, sendings, ways);
         let handle = handle.map_err(|error| {
-            gst::element_imp_error!(self, gst::CoreError::Thread, ["no thread: {error}"]);
+            gst::element_imp_error!(self, gst::CoreError::Thread, ("no thread: {error}"));
             gst::StateChangeError
         })?;
         let inputs = handle.inputs.clone();
