@@ -86,6 +86,12 @@ pub fn init(config: &LogConfig) -> Result<(), LogFileError> {
     Ok(())
 }
 
+/// What a panic of this process leaves: a hook for [`std::panic::set_hook`].
+pub fn tell_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    log::error!(target: FATAL, context = "app", error:% = panic; "app_panicked");
+    log::logger().flush();
+}
+
 /// Prints an entry of an interaction's log on standard output, where that is wanted.
 pub fn interaction_entry(entry: Map<String, Value>) {
     if let Some(logger) = LOGGER.get() {

@@ -34,6 +34,7 @@ fn unknown_variables() -> Vec<String> {
 
 fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Some(Command::Check) => return check(),
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),
@@ -48,6 +49,20 @@ fn verify(folder: &Path) -> anyhow::Result<ExitCode> {
     let findings = archive::verify::verify(folder, |name| eprintln!("reading {name}"))?;
     print!("{}", findings.text);
     Ok(if findings.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says whether `config/gst.yml` fits this machine.
+fn check() -> anyhow::Result<ExitCode> {
+    let working = std::env::current_dir().context("the working directory")?;
+    // On standard output, where the door looks for it among what plugins say.
+    match interaction::check(&working) {
+        Ok(()) => println!("The elements of this machine take what config/gst.yml says."),
+        Err(error) => {
+            println!("{error:#}");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What was typed for `serve`.
@@ -74,16 +89,16 @@ fn door() -> anyhow::Result<()> {
     for variable in unknown_variables() {
         log::warn!(context = "init", variable = variable.as_str(); "variable_unknown");
     }
-    std::panic::set_hook(Box::new(|panic| {
-        log::error!(target: app_log::FATAL, context = "app", error:% = panic; "app_panicked");
-        log::logger().flush();
-    }));
+    std::panic::set_hook(Box::new(app_log::tell_panic));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     runtime.block_on(async {
         // From here on a signal is an orderly end.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        if let Some(program) = config.stage_program.first() {
+            serve::trial::elements(program, &config.working).await.map_err(anyhow::Error::msg)?;
+        }
         let port = config.port;
         let listener = serve::listener::bind(port)
             .with_context(|| format!("DUCKSOUP_PORT: port {port} cannot be listened on"))?;

@@ -122,6 +122,10 @@ fn config_files_of_the_working_directory_count_and_their_faults_stop_the_start()
         ("x264: {speed-preset: ultra fast}\n", "x264.speed-preset"),
         ("x265: {threads: 1}\n", "x265"),
         ("rtpjitterbuffer: {latency: -1}\n", "rtpjitterbuffer.latency"),
+        // What only the elements know.
+        ("x264: {speed-preset: ultrafst}\n", "x264.speed-preset"),
+        ("opus: {no-such-thing: 1}\n", "opus.no-such-thing"),
+        ("rtpjitterbuffer: {latency: 150, max-dropout-time: -1}\n", "max-dropout-time"),
     ] {
         std::fs::write(&file, text).expect("written");
         let error = refusal(folder.path(), &[("DUCKSOUP_PORT", "0")], &[]);

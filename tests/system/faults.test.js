@@ -3,6 +3,8 @@
 /** What breaks for one participant ends that participant's call, with a typed error, and no other's. */
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { people } from "./people.js";
 import { Study } from "./study.js";
@@ -76,6 +78,11 @@ describe("what breaks", () => {
         recordings.map(({ user, connection, what }) => `${user} ${connection} ${what}`).sort(),
         ["ann 1 dry", "ann 1 wet", "ann 2 dry", "ann 2 wet", "ben 1 dry"],
       );
+      const { namespace, name } = conversation;
+      const log = await readFile(join(study.server.data, namespace, name, `${name}.log`), "utf8");
+      const lines = log.trim().split("\n").map((line) => JSON.parse(line));
+      const told = lines.find(({ message }) => message === "gstreamer_pipeline_error");
+      assert.deepEqual([told?.level, told?.user], ["error", ann.userId]);
     });
   });
 });

@@ -31,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve pages and WebSockets, and start a process for each interaction
     Serve(Box<Args>),
+    /// Try what config/gst.yml says on the elements of this machine (serve does so when it starts)
+    Check,
     /// Run one interaction: frames in on standard input, frames out on standard output
     Interaction,
     /// Check an interaction's recordings: their hashes, and every frame

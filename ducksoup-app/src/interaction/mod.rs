@@ -14,6 +14,7 @@
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
+//! | [`tuning`] | what `config/gst.yml` says, held against the elements |
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
@@ -57,6 +58,7 @@ pub mod terms;
 pub mod timeline;
 pub mod tracks;
 pub mod traffic;
+pub mod tuning;
 pub mod webrtcbin;
 pub mod wishes;
 
@@ -68,6 +70,17 @@ use std::time::Duration;
 
 /// Longest wait for the last frames to be written, and for the pipeline to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Holds `config/gst.yml` of a working directory against the elements of this machine.
+///
+/// # Errors
+/// A property that an element does not have or does not take; a file that is wrong; no GStreamer.
+pub fn check(working: &std::path::Path) -> anyhow::Result<()> {
+    let config = crate::config::Config::new(&crate::config::Args::default(), working)?;
+    gst::init()?;
+    tuning::check(&config.stage_settings().elements)?;
+    Ok(())
+}
 
 /// Runs a stage on standard input and output: waits for its [`Opening`], then for the end of its
 /// interaction.

@@ -4,13 +4,11 @@
 
 use super::input::{Input, Inputs, PeerInput};
 use super::meter::{self, Tap};
+use super::tuning::{self, JITTER_BUFFER};
 use crate::log::messages::Level;
-use ducksoup_signaller::frame::{Connection, Properties, StageSettings};
+use ducksoup_signaller::frame::{Connection, StageSettings};
 use gst::glib;
 use gst::prelude::*;
-
-/// The section of `config/gst.yml` for the jitter buffers inside `webrtcbin`.
-const JITTER_BUFFER: &str = "rtpjitterbuffer";
 
 /// A `webrtcbin` called `webrtc` whose signals become inputs.
 ///
@@ -23,7 +21,9 @@ pub fn make(
     inputs: &Inputs,
 ) -> Result<gst::Element, glib::BoolError> {
     let properties = settings.elements.get(JITTER_BUFFER).cloned().unwrap_or_default();
-    tune(&gst::ElementFactory::make(JITTER_BUFFER).build()?, &properties)?;
+    let trial = gst::ElementFactory::make(JITTER_BUFFER).build()?;
+    tuning::set(&trial, JITTER_BUFFER, &properties)
+        .map_err(|error| glib::bool_error!("{error}"))?;
     let webrtcbin = gst::ElementFactory::make("webrtcbin")
         .name("webrtc")
         .property_from_str("bundle-policy", "max-bundle")
@@ -49,7 +49,7 @@ pub fn make(
             never_wait(element);
             if element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER) {
                 // Tried above, with another one of the same kind.
-                let _ = tune(element, &properties);
+                let _ = tuning::set(element, JITTER_BUFFER, &properties);
             }
             meter::tap(element, tap, connection, &to);
         });
@@ -73,27 +73,6 @@ pub fn make(
         to.send(Input::Peer(connection, PeerInput::SignalingState(state)));
     });
     Ok(webrtcbin)
-}
-
-/// Sets the properties that the operator wrote down.
-fn tune(element: &gst::Element, properties: &Properties) -> Result<(), glib::BoolError> {
-    for (name, text) in properties {
-        let refuse =
-            |reason| glib::bool_error!("config/gst.yml: {}.{}: {}", JITTER_BUFFER, name, reason);
-        let spec = element.find_property(name).ok_or_else(|| refuse("no such property"))?;
-        let writable = glib::ParamFlags::WRITABLE;
-        if !spec.flags().contains(writable)
-            || spec.flags().contains(glib::ParamFlags::CONSTRUCT_ONLY)
-        {
-            return Err(refuse("cannot be set"));
-        }
-        let value = glib::Value::deserialize_with_pspec(text, &spec)
-            .ok()
-            .filter(|value| spec.value_is_valid(value))
-            .ok_or_else(|| refuse("no value for this property"))?;
-        element.set_property_from_value(name, &value);
-    }
-    Ok(())
 }
 
 /// The live path never waits for the clock: the places inside `webrtcbin` that would.
@@ -182,38 +161,5 @@ fn promise_error(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) 
         }
         Ok(None) => None,
         Err(error) => Some(format!("{error:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn properties(name: &str, value: &str) -> Properties {
-        [(name.to_owned(), value.to_owned())].into()
-    }
-
-    #[test]
-    fn a_jitter_buffer_takes_the_properties_of_the_settings() {
-        gst::init().expect("GStreamer starts");
-        let element = gst::ElementFactory::make(JITTER_BUFFER).build().expect("an element");
-        tune(&element, &properties("max-dropout-time", "1234")).expect("taken");
-        assert_eq!(element.property::<u32>("max-dropout-time"), 1234);
-        tune(&element, &properties("mode", "none")).expect("taken");
-        assert_eq!(
-            element.property_value("mode").serialize().expect("a text"),
-            "none",
-            "enumerations by their nicks"
-        );
-        for (name, value) in [
-            ("no-such", "1"),
-            ("max-dropout-time", "soon"),
-            ("max-dropout-time", "-1"),
-            ("stats", "1"),
-        ] {
-            let error = tune(&element, &properties(name, value)).expect_err(name).to_string();
-            let key = format!("config/gst.yml: rtpjitterbuffer.{name}: ");
-            assert!(error.contains(&key), "{error}");
-        }
     }
 }

@@ -310,7 +310,7 @@ messages! {
         "error" "the reason" }
     AcceptFailed "accept_failed" "server" Error Global "No connection could be taken, such as for want of file descriptors." {
         "error" "the reason" }
-    ConnectionFailed "connection_failed" "server" Debug Global "An HTTP connection broke, or spoke no HTTP." {
+    ConnectionFailed "connection_failed" "server" Debug Global "A connection ended before its time: a TLS handshake that failed, a request that is too slow or no HTTP." {
         "error" "the reason" }
     TurnStarted "turn_started" "server" Info Global "The embedded TURN server listens." {
         "address" "as participants are told", "port" "UDP and TCP", "public_ip" "where it relays from",
@@ -327,6 +327,8 @@ messages! {
         "path" "its path below `web`", "error" "the reason" }
     VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable of the environment is no setting." {
         "variable" "its name" }
+    ElementsUnchecked "elements_unchecked" "init" Warn Global "`config/gst.yml` could not be tried on the elements." {
+        "error" "why" }
     ProtectedPagesClosed "protected_pages_closed" "init" Warn Global "The password is the documented one: the protected pages answer 403." {
         "variable" "the setting to change" }
 

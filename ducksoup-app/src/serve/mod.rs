@@ -9,7 +9,8 @@
 //! - `socket`: one task for each WebSocket; `guard`, `rate`: what its client may say.
 //! - `checks`: what participants' device checks came to.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
-//! - `worker`: the stage processes; `meter`: what they cost.
+//! - `worker`: the stage processes; `meter`: what they cost; `trial`: what is tried before
+//!   anybody comes.
 //! - `turn`: the embedded TURN server.
 //! - `limits`: every wait and size.
 //!
@@ -30,6 +31,7 @@ mod roster;
 mod routes;
 mod socket;
 mod stats;
+pub mod trial;
 mod turn;
 mod worker;
 
