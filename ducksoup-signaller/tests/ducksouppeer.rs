@@ -294,7 +294,13 @@ fn the_end_ends_the_pipeline_with_all_that_was_said_before() {
     assert_eq!(
         events,
         [
-            "joined", "start", "other-joined", "other-left", "control-refused", "ending", "files",
+            "joined",
+            "start",
+            "other-joined",
+            "other-left",
+            "control-refused",
+            "ending",
+            "files",
             "end"
         ]
     );
@@ -353,7 +359,8 @@ fn what_the_application_says_reaches_the_server() {
     ] {
         assert!(said.contains(&expected), "{expected:?} in {said:?}");
     }
-    let controls = said.iter().filter(|heard| matches!(heard, Heard::Said(ClientMessage::Control(_))));
+    let controls =
+        said.iter().filter(|heard| matches!(heard, Heard::Said(ClientMessage::Control(_))));
     assert_eq!(controls.count(), 2, "what is no number is not said");
 }
 
@@ -361,7 +368,9 @@ fn what_the_application_says_reaches_the_server() {
 fn rubbish_is_passed_over() {
     let (server, heard) = server(Step::SaidJoined, |connection| {
         connection.say_binary(&[0, 1, 2]);
-        for text in ["", "rubbish", "[]", r#"{"kind":"weather","payload":3}"#, r#"{"kind":"start"}"#] {
+        for text in
+            ["", "rubbish", "[]", r#"{"kind":"weather","payload":3}"#, r#"{"kind":"start"}"#]
+        {
             connection.say_text(text);
         }
         // Too early, of no section, and none.
@@ -384,9 +393,7 @@ fn rubbish_is_passed_over() {
 
 #[test]
 fn an_offer_that_cannot_be_used_is_one_error_of_the_stream() {
-    let with = |sdp: String| {
-        ServerMessage::Offer(SessionDescription { kind: "offer".into(), sdp })
-    };
+    let with = |sdp: String| ServerMessage::Offer(SessionDescription { kind: "offer".into(), sdp });
     for offer in [
         with("rubbish".into()),
         with("v=0\r\n".into()),

@@ -33,7 +33,8 @@ fn wait_for(senses: &Receiver<Sense>, expected: [Sense; 2]) {
     while counts != [IN_A_ROW; 2] {
         let left = deadline.saturating_duration_since(Instant::now());
         let sense = senses.recv_timeout(left);
-        let sense = sense.unwrap_or_else(|_| panic!("not {expected:?}, but {counts:?}, last {last:?}"));
+        let sense =
+            sense.unwrap_or_else(|_| panic!("not {expected:?}, but {counts:?}, last {last:?}"));
         last = Some(sense);
         for (count, expected) in counts.iter_mut().zip(expected) {
             if sense == expected {
@@ -122,7 +123,8 @@ fn watch(rig: &Rig, decode: fn(&str) -> String, senses: &Sender<Sense>) -> Arc<A
 fn call(format: &'static str, output: &str, input: &str, decode: fn(&str) -> String) {
     let (to_server, at_server) = channel();
     let server = serve(format, to_server, Arc::default());
-    let rig = Rig::new(&server.uri(), &format!("{input} ducksouppeer name=p connect-timeout=30000"));
+    let rig =
+        Rig::new(&server.uri(), &format!("{input} ducksouppeer name=p connect-timeout=30000"));
     rig.peer.set_property_from_str("output", output);
     rig.option("video-format", format);
     let (to_client, at_client) = channel();
@@ -158,7 +160,8 @@ fn encoded_in_and_rtp_out_in_h264() {
         ! video/x-h264,profile=constrained-baseline ! p.video_sink";
     call("H264", "rtp", input, |kind| match kind {
         "audio" => "application/x-rtp,encoding-name=OPUS ! rtpopusdepay ! opusdec".to_owned(),
-        _ => "application/x-rtp,encoding-name=H264 ! rtph264depay ! h264parse ! avdec_h264".to_owned(),
+        _ => "application/x-rtp,encoding-name=H264 ! rtph264depay ! h264parse ! avdec_h264"
+            .to_owned(),
     });
 }
 

@@ -19,7 +19,8 @@ fn threads() -> Vec<String> {
     let name = |task: std::io::Result<std::fs::DirEntry>| {
         std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
     };
-    let mut names: Vec<String> = tasks.filter_map(name).map(|name| name.trim().to_owned()).collect();
+    let mut names: Vec<String> =
+        tasks.filter_map(name).map(|name| name.trim().to_owned()).collect();
     // The test's own begins so too.
     names.retain(|name| name == "ducksouppeer" || name.starts_with("ducksouppeer-"));
     names.sort();

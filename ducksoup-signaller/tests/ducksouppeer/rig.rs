@@ -57,7 +57,8 @@ impl Rig {
     /// A pipeline of this description; the element is called `p`.
     pub(crate) fn new(uri: &str, description: &str) -> Self {
         init();
-        let pipeline = gst::parse::launch(description).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let pipeline =
+            gst::parse::launch(description).unwrap().downcast::<gst::Pipeline>().unwrap();
         let peer = pipeline.by_name("p").unwrap();
         let signaller = peer.property::<gst::Object>("signaller");
         signaller.set_property("uri", uri);

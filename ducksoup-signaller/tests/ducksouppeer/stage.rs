@@ -11,9 +11,7 @@ use ducksoup_signaller::protocol::{ClientMessage, Identifier, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
 use gst::prelude::*;
-use gst_webrtc::{
-    WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSessionDescription,
-};
+use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSessionDescription};
 use gstrswebrtc::signaller::prelude::*;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -63,12 +61,13 @@ pub(crate) fn sensor(kind: &str, sender: Sender<Sense>) -> gst::Bin {
 }
 
 fn tone(bytes: &[u8]) -> Option<Sense> {
-    let samples: Vec<f32> = bytes
-        .chunks_exact(4)
-        .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
-        .collect();
+    let samples: Vec<f32> =
+        bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
     let all: f32 = samples.iter().map(|sample| sample * sample).sum();
-    [440, 1320].into_iter().find(|frequency| share(&samples, *frequency, all) > 0.9).map(Sense::Tone)
+    [440, 1320]
+        .into_iter()
+        .find(|frequency| share(&samples, *frequency, all) > 0.9)
+        .map(Sense::Tone)
 }
 
 /// The share of the power that lies at `frequency` (Goertzel).
@@ -280,8 +279,7 @@ impl Stage {
                 Turn::Say(message) => connection.say(&message),
                 Turn::Offer(offer) => {
                     let nobody = None::<gst::Promise>;
-                    self.webrtcbin
-                        .emit_by_name::<()>("set-local-description", &[&offer, &nobody]);
+                    self.webrtcbin.emit_by_name::<()>("set-local-description", &[&offer, &nobody]);
                     self.signaller.send_sdp("1", &offer);
                 }
                 Turn::Candidate(section, line) => self.signaller.add_ice("1", &line, section, None),
@@ -314,8 +312,7 @@ fn sense(webrtcbin: &gst::Element, pad: &gst::Pad, senses: &Sender<Sense>) {
         _ => ("video", "rtpvp8depay wait-for-keyframe=true ! vp8dec"),
     };
     let pipeline = webrtcbin.parent().unwrap().downcast::<gst::Bin>().unwrap();
-    let decode =
-        gst::parse::bin_from_description(&format!("queue ! {decode}"), true).unwrap();
+    let decode = gst::parse::bin_from_description(&format!("queue ! {decode}"), true).unwrap();
     let sensor = sensor(kind, senses.clone());
     pipeline.add_many([&decode, &sensor]).unwrap();
     decode.link(&sensor).unwrap();
