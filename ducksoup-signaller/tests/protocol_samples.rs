@@ -259,6 +259,8 @@ fn server_samples_are_what_the_server_says_and_none_is_missing() {
     for block in of("server") {
         let sample = value(&block);
         assert!(said.contains(&sample), "line {}: nobody says this", block.line);
+        let read = ServerMessage::from_wire(&block.text).unwrap().unwrap();
+        assert!(messages.contains(&read), "line {}: read as {read:?}", block.line);
         shown.push(sample);
     }
     for message in said {
