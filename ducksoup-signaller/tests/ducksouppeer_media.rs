@@ -72,9 +72,7 @@ fn serve(format: &'static str, senses: Sender<Sense>, step: Arc<Shown>) -> Serve
             // As the server's own: webrtcbin never hears of directions that change.
             let mut munge = |sdp: &mut String| {
                 if hides {
-                    *sdp = if sdp.contains("a=recvonly\r\n") && sdp.contains("a=inactive\r\n") {
-                        sdp.replace("a=inactive\r\n", "a=recvonly\r\n")
-                    } else if sdp.contains("a=inactive\r\n") {
+                    *sdp = if sdp.contains("a=inactive\r\n") {
                         sdp.replace("a=inactive\r\n", "a=recvonly\r\n")
                     } else {
                         sdp.replace("a=sendonly\r\n", "a=inactive\r\n")

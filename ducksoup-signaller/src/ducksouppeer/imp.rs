@@ -8,7 +8,7 @@ use super::participant::{Board, Handle, Phase, Terms};
 use super::receiving::Output;
 use super::sending::{Picture, Sending};
 use crate::client::ClientSignaller;
-use crate::protocol::{ClientMessage, Control, ControlValue, Identifier, MAX_RAMP_MS};
+use crate::protocol::ClientMessage;
 use crate::signallable::Taken;
 use gst::glib;
 use gst::prelude::*;
@@ -107,7 +107,7 @@ impl ObjectImpl for DuckSoupPeer {
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
             let mut signals = Announcement::signals();
-            signals.extend(actions());
+            signals.extend(super::actions::signals());
             signals
         });
         &SIGNALS
@@ -406,7 +406,7 @@ impl DuckSoupPeer {
     }
 
     /// False when there is no participant.
-    fn input(&self, input: Input) -> bool {
+    pub(super) fn input(&self, input: Input) -> bool {
         let inputs = self.state().participant.as_ref().map(|handle| handle.inputs.clone());
         if let Some(inputs) = &inputs {
             inputs.send(input);
@@ -414,30 +414,11 @@ impl DuckSoupPeer {
         inputs.is_some()
     }
 
-    fn say(&self, message: ClientMessage) {
+    pub(super) fn say(&self, message: ClientMessage) {
         match self.signaller() {
             Ok(signaller) if signaller.say(message) => {}
             _ => gst::warning!(CAT, imp = self, "nobody to say this to"),
         }
-    }
-
-    fn control(
-        &self,
-        user: Option<String>,
-        name: String,
-        property: String,
-        value: ControlValue,
-        duration_ms: u32,
-    ) {
-        let user = match user.as_deref().map(Identifier::new).transpose() {
-            Ok(user) => user,
-            Err(error) => {
-                gst::warning!(CAT, imp = self, "control: the user {error}");
-                return;
-            }
-        };
-        let duration_ms = duration_ms.min(MAX_RAMP_MS);
-        self.say(ClientMessage::Control(Control { user, name, property, value, duration_ms }));
     }
 
     fn stats(&self) -> gst::Structure {
@@ -487,79 +468,4 @@ impl DuckSoupPeer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The action signals.
-fn actions() -> Vec<glib::subclass::Signal> {
-    use glib::subclass::Signal;
-    let text = String::static_type();
-    let element = |arguments: &[glib::Value]| {
-        arguments[0].get::<super::DuckSoupPeer>().expect("type checked by GObject")
-    };
-    fn take<'a, T: glib::value::FromValue<'a>>(arguments: &'a [glib::Value], index: usize) -> T
-    where
-        T::Checker: glib::value::ValueTypeChecker,
-    {
-        arguments[index].get::<T>().ok().expect("type checked by GObject")
-    }
-    vec![
-        Signal::builder("control-fx")
-            .param_types([text, text, f64::static_type(), u32::static_type(), text])
-            .action()
-            .class_handler(move |arguments| {
-                let value = take::<f64>(arguments, 3);
-                let this = element(arguments);
-                if value.is_finite() {
-                    this.imp().control(
-                        take(arguments, 5),
-                        take::<Option<String>>(arguments, 1).unwrap_or_default(),
-                        take::<Option<String>>(arguments, 2).unwrap_or_default(),
-                        ControlValue::Number(value),
-                        take(arguments, 4),
-                    );
-                }
-                None
-            })
-            .build(),
-        Signal::builder("poly-control-fx")
-            .param_types([text, text, text, text, text])
-            .action()
-            .class_handler(move |arguments| {
-                // The third, the kind, is a hint that nobody needs: the property's own type decides.
-                element(arguments).imp().control(
-                    take(arguments, 5),
-                    take::<Option<String>>(arguments, 1).unwrap_or_default(),
-                    take::<Option<String>>(arguments, 2).unwrap_or_default(),
-                    ControlValue::Text(take::<Option<String>>(arguments, 4).unwrap_or_default()),
-                    0,
-                );
-                None
-            })
-            .build(),
-        Signal::builder("server-log")
-            .param_types([text, text])
-            .action()
-            .class_handler(move |arguments| {
-                let kind = take::<Option<String>>(arguments, 1).unwrap_or_default();
-                let text = take::<Option<String>>(arguments, 2);
-                let message = ClientMessage::Ext { kind: format!("ext_{kind}"), text };
-                element(arguments).imp().say(message);
-                None
-            })
-            .build(),
-        Signal::builder("stop")
-            .action()
-            .class_handler(move |arguments| {
-                element(arguments).imp().input(Input::Leave);
-                None
-            })
-            .build(),
-        Signal::builder("reconnect")
-            .action()
-            .class_handler(move |arguments| {
-                element(arguments).imp().input(Input::Reconnect);
-                None
-            })
-            .build(),
-    ]
 }

@@ -49,12 +49,14 @@
 //!
 //! Limits: a process that has also loaded libgstrswebrtc cannot use this element (both bring the same
 //! interface type) and is told so in READY. webrtcbin 1.22 does not restart ICE: an offer that asks for
-//! it is answered with the credentials of before. Pads must be requested before PAUSED.
+//! it is answered with the credentials of before. Sink pads must be requested before PAUSED. A sink
+//! behind a source pad that never came never sees EOS, and `gst-launch-1.0 -e` waits for it.
 
 use gst::glib;
 use gst::prelude::*;
 use std::sync::LazyLock;
 
+mod actions;
 mod announcement;
 mod call;
 mod codec;

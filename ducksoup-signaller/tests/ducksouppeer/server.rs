@@ -44,6 +44,7 @@ impl Server {
     }
 
     /// Accepts WebSockets.
+    #[allow(clippy::result_large_err)] // tungstenite's own type
     pub(crate) fn start(serve: impl Fn(Connection) + Send + Sync + 'static) -> Self {
         Self::tcp(move |stream| {
             stream.set_nodelay(true).unwrap();

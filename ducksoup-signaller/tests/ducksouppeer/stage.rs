@@ -3,6 +3,8 @@
 //! The media side of a server: a webrtcbin that offers, through the server's own signaller. It
 //! sends blue and 1320 Hz, and tells what it sees and hears.
 
+#![allow(dead_code)] // each test program uses a part
+
 use super::server::{Connection, Heard};
 use ducksoup_signaller::frame;
 use ducksoup_signaller::protocol::{ClientMessage, Identifier, ServerMessage};
