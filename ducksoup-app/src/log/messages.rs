@@ -145,6 +145,8 @@ messages! {
         "connection" "the socket", "reason" "the reason" }
     ClientMessageIgnored "client_message_ignored" "peer" Debug Global "A client's message has a kind that nobody knows, or comes when it means nothing." {
         "connection" "the socket", "kind" "the message's" }
+    JoinsLimited "joins_limited" "peer" Warn Global "Too many join at once: this one is refused." {
+        "connection" "the number of its WebSocket" }
     ClientMessageRefused "client_message_refused" "peer" Warn Global "A client's message cannot be understood." {
         "connection" "the socket", "reason" "the reason", "count" "how many so far" }
     ClientControlRefused "client_control_refused" "peer" Warn Global "A control of an effect cannot be understood." {
@@ -323,6 +325,8 @@ messages! {
     TurnReleased "turn_released" "server" Debug Global "Somebody is no longer relayed." {
         "client" "their address", "to_peers" "bytes", "to_client" "bytes",
         "unlogged" "how many more since the last such entry" }
+    CheckRefused "check_refused" "server" Warn Global "What a device check came to could not be stored." {
+        "error" "the reason" }
     FileUnreadable "file_unreadable" "server" Warn Global "A file of a page cannot be read." {
         "path" "its path below `web`", "error" "the reason" }
     VariableUnknown "variable_unknown" "init" Warn Global "A `DUCKSOUP_…` variable of the environment is no setting." {
