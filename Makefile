@@ -8,7 +8,7 @@ run: build
 
 build:
 	.ci/install build
-	cargo build --release --locked --package ducksoup-app
+	cargo build --release --locked --package ducksoup-app --package ducksoup-signaller
 
 # All tests, browsers included.
 test: test-rust test-web test-system
