@@ -115,6 +115,7 @@ fn client_samples_are_understood_and_none_is_missing() {
         let wire: Value = serde_json::from_str(&text).unwrap();
         let wire = wire["kind"].as_str().unwrap().to_owned();
         assert!(is_of_kind(&message, &wire), "line {line}: {message:?}");
+        assert_eq!(ClientMessage::parse(&message.to_wire()).as_ref(), Ok(&message), "line {line}");
         seen.insert(wire);
     }
     let expected = [
@@ -259,6 +260,8 @@ fn server_samples_are_what_the_server_says_and_none_is_missing() {
     for block in of("server") {
         let sample = value(&block);
         assert!(said.contains(&sample), "line {}: nobody says this", block.line);
+        let read = ServerMessage::from_wire(&block.text).unwrap().unwrap();
+        assert!(messages.contains(&read), "line {}: read as {read:?}", block.line);
         shown.push(sample);
     }
     for message in said {

@@ -113,13 +113,13 @@ pub enum Failure {
 impl Failure {
     /// An offer that cannot be used.
     #[must_use]
-    pub fn offer(reason: impl ToString) -> Self {
-        Self::Unusable { kind: "offer", reason: reason.to_string() }
+    pub fn offer(reason: impl Into<String>) -> Self {
+        Self::Unusable { kind: "offer", reason: reason.into() }
     }
 }
 
 impl From<SdpError> for Failure {
     fn from(error: SdpError) -> Self {
-        Self::offer(error)
+        Self::offer(error.to_string())
     }
 }

@@ -105,28 +105,60 @@ impl ObjectImpl for ClientSignaller {
                 glib::ParamSpecUInt::builder(name).nick(nick).blurb(blurb).mutable_ready().build()
             };
             let flag = |name, nick, blurb| {
-                glib::ParamSpecBoolean::builder(name).nick(nick).blurb(blurb).mutable_ready().build()
+                glib::ParamSpecBoolean::builder(name)
+                    .nick(nick)
+                    .blurb(blurb)
+                    .mutable_ready()
+                    .build()
             };
             vec![
                 glib::ParamSpecOverride::for_interface::<Signallable>("manual-sdp-munging"),
                 text("uri", "Address", "The server: ws://host:port/ws or wss://… (required)"),
-                text("origin", "Origin", "The Origin header, which the server must allow; unset: http(s)://host:port of the uri"),
+                text(
+                    "origin",
+                    "Origin",
+                    "The Origin header, which the server must allow; unset: http(s)://host:port of the uri",
+                ),
                 text("interaction", "Interaction", "Name of the interaction to join (required)"),
                 text("user", "User", "Id of the participant (required)"),
-                text("namespace", "Namespace", "Where the data of the interaction go; unset: the server's default"),
-                number("duration", "Duration", "Length of the interaction (s); 0: the server's default"),
+                text(
+                    "namespace",
+                    "Namespace",
+                    "Where the data of the interaction go; unset: the server's default",
+                ),
+                number(
+                    "duration",
+                    "Duration",
+                    "Length of the interaction (s); 0: the server's default",
+                ),
                 number("size", "Size", "Number of participants; 0: the server's default"),
                 flag("audio-only", "Audio only", "No video"),
                 number("width", "Width", "Width of the video (pixels); 0: the server's default"),
                 number("height", "Height", "Height of the video (pixels); 0: the server's default"),
                 number("framerate", "Frame rate", "Frames a second; 0: the server's default"),
-                text("audio-fx", "Audio effect", "Effect on the voice, as in pitch pitch=0.8 name=fx"),
-                text("video-fx", "Video effect", "Effect on the picture, as in coloreffects preset=sepia name=fx"),
+                text(
+                    "audio-fx",
+                    "Audio effect",
+                    "Effect on the voice, as in pitch pitch=0.8 name=fx",
+                ),
+                text(
+                    "video-fx",
+                    "Video effect",
+                    "Effect on the picture, as in coloreffects preset=sepia name=fx",
+                ),
                 text("video-format", "Video format", "H264 or VP8; unset: the server's default"),
-                text("recording-mode", "Recording mode", "What is recorded: forced, free, split, none…; unset: the server's default"),
+                text(
+                    "recording-mode",
+                    "Recording mode",
+                    "What is recorded: forced, free, split, none…; unset: the server's default",
+                ),
                 flag("gpu", "GPU", "Asks for a hardware encoder"),
                 flag("overlay", "Overlay", "Asks for an overlay on the recordings"),
-                text("cafile", "Certificates", "PEM file with the certificates to believe; unset: the system's"),
+                text(
+                    "cafile",
+                    "Certificates",
+                    "PEM file with the certificates to believe; unset: the system's",
+                ),
                 flag("insecure-tls", "Insecure TLS", "Believes any certificate"),
             ]
         });
@@ -138,7 +170,8 @@ impl ObjectImpl for ClientSignaller {
             let text = value.get::<Option<String>>().expect("type checked by GObject");
             text.filter(|text| !text.is_empty())
         };
-        let number = || Some(value.get::<u32>().expect("type checked by GObject")).filter(|n| *n > 0);
+        let number =
+            || Some(value.get::<u32>().expect("type checked by GObject")).filter(|n| *n > 0);
         let flag = || value.get::<bool>().expect("type checked by GObject");
         let mut settings = self.settings();
         let request = &mut settings.request;
@@ -350,7 +383,8 @@ impl ClientSignaller {
                 Err(_) => self.tell(session, Event::Failed(Failure::offer("it is no SDP"))),
             },
             Effect::HandOn(Placed { section, mid, candidate }) => {
-                self.obj().emit_by_name::<()>("handle-ice", &[&session_id, &section, &mid, &candidate]);
+                self.obj()
+                    .emit_by_name::<()>("handle-ice", &[&session_id, &section, &mid, &candidate]);
             }
             Effect::Tell(event) => self.tell(session, event),
             Effect::Note(text) => gst::info!(CAT, imp = self, "{text}"),
@@ -370,10 +404,8 @@ impl ClientSignaller {
             Event::Failed(failure) => object.emit_by_name::<()>("error", &[&failure.to_string()]),
             _ => {}
         }
-        let is_last = matches!(
-            event,
-            Event::End | Event::Refused { .. } | Event::Failed(_) | Event::Left
-        );
+        let is_last =
+            matches!(event, Event::End | Event::Refused { .. } | Event::Failed(_) | Event::Left);
         if let Some(listener) = self.listener.get() {
             listener(session, event);
         }

@@ -157,7 +157,11 @@ mod tests {
             (vec!["recvonly", "sendonly"], vec!["recvonly", "sendonly"], vec![]),
             (vec!["recvonly", "inactive"], vec!["recvonly", "sendonly"], vec![1]),
             (vec!["inactive", "inactive"], vec!["recvonly", "sendonly"], vec![0, 1]),
-            (vec!["recvonly", "sendonly", "inactive"], vec!["recvonly", "sendonly", "sendonly"], vec![2]),
+            (
+                vec!["recvonly", "sendonly", "inactive"],
+                vec!["recvonly", "sendonly", "sendonly"],
+                vec![2],
+            ),
         ] {
             let offer = Description::parse(&text(&offered)).expect("SDP");
             let (revealed, hidden) = offer.revealed(&mut known);

@@ -121,7 +121,12 @@ struct Candidates {
 
 impl Session {
     /// A participant who must be in within `limit`. `address` is the server's, for sentences.
-    pub(super) fn new(request: JoinRequest, address: String, limit: Duration, now: Instant) -> Self {
+    pub(super) fn new(
+        request: JoinRequest,
+        address: String,
+        limit: Duration,
+        now: Instant,
+    ) -> Self {
         Self {
             request,
             address,
@@ -206,9 +211,9 @@ impl Session {
             Ok(None) => return vec![note("a message of an unknown kind")],
             // Without these two there is no call; all others can be missed.
             Err(error) => {
-                let essential = [r#""joined""#, r#""offer""#].into_iter().find(|kind| {
-                    text.get(..64).unwrap_or(text).contains(kind)
-                });
+                let essential = [r#""joined""#, r#""offer""#]
+                    .into_iter()
+                    .find(|kind| text.get(..64).unwrap_or(text).contains(kind));
                 let kind = match (essential, &self.phase) {
                     (Some(r#""joined""#), Phase::Joining { .. }) => "joined",
                     (Some(r#""offer""#), Phase::Joined) => "offer",

@@ -81,8 +81,10 @@ impl Talk {
     }
 }
 
+type Make = fn() -> Talk;
+
 /// The phases, each made anew.
-fn phases() -> [(&'static str, fn() -> Talk); 5] {
+fn phases() -> [(&'static str, Make); 5] {
     [
         ("connecting", Talk::connecting),
         ("joining", Talk::joining),
@@ -195,7 +197,7 @@ fn the_whole_table() {
 #[test]
 fn who_is_not_in_when_the_time_is_up_fails_and_says_how_far_it_came() {
     for (make, sentence) in [
-        (Talk::connecting as fn() -> Talk, "the server at a:1 cannot be reached: no answer within 4000 ms"),
+        (Talk::connecting as Make, "the server at a:1 cannot be reached: no answer within 4000 ms"),
         (Talk::joining, "the server at a:1 has not let the participant join within 4000 ms"),
     ] {
         let mut talk = make();

@@ -156,14 +156,10 @@ async fn due(session: &Session) {
 }
 
 async fn open(address: &Address, origin: &str, trust: &Trust) -> Result<Socket, Failure> {
-    let unreachable = |reason: String| Failure::Unreachable {
-        address: address.authority.clone(),
-        reason,
-    };
-    let not_admitted = |reason: String| Failure::NotAdmitted {
-        address: address.authority.clone(),
-        reason,
-    };
+    let unreachable =
+        |reason: String| Failure::Unreachable { address: address.authority.clone(), reason };
+    let not_admitted =
+        |reason: String| Failure::NotAdmitted { address: address.authority.clone(), reason };
     let stream = TcpStream::connect((address.host.as_str(), address.port))
         .await
         .map_err(|error| unreachable(error.to_string()))?;
@@ -201,9 +197,10 @@ fn closed(frame: Option<&CloseFrame>) -> Failure {
 
 fn broken(error: &tungstenite::Error) -> Failure {
     match error {
-        Error::Capacity(_) => {
-            Failure::Unusable { kind: "message", reason: format!("it has more than {MAX_MESSAGE} bytes") }
-        }
+        Error::Capacity(_) => Failure::Unusable {
+            kind: "message",
+            reason: format!("it has more than {MAX_MESSAGE} bytes"),
+        },
         error => Failure::Closed(error.to_string()),
     }
 }

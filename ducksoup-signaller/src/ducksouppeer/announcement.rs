@@ -28,9 +28,10 @@ impl Announcement {
                 };
                 ("joined", vec![("context", text(context))])
             }
-            Event::OtherJoined { user, stream_id } => {
-                ("other-joined", vec![("user", text(user.as_str())), ("stream-id", text(stream_id))])
-            }
+            Event::OtherJoined { user, stream_id } => (
+                "other-joined",
+                vec![("user", text(user.as_str())), ("stream-id", text(stream_id))],
+            ),
             Event::OtherLeft { user, stream_id } => {
                 ("other-left", vec![("user", text(user.as_str())), ("stream-id", text(stream_id))])
             }

@@ -104,9 +104,8 @@ impl Call {
         self.webrtcbin.connect_pad_added(move |_, pad| {
             if pad.direction() == gst::PadDirection::Src {
                 // It must not flow before it is linked, and this is no thread to link it on.
-                let block = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| {
-                    gst::PadProbeReturn::Ok
-                });
+                let block = pad
+                    .add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok);
                 to.send(Input::Track(session, pad.clone(), block));
             }
         });
@@ -221,8 +220,7 @@ fn answer_to(webrtcbin: &gst::Element, session: u64, inputs: Inputs) -> gst::Pro
             (None, _) => Err("no answer".to_owned()),
         };
         if let (Ok(answer), Some(webrtcbin)) = (&answer, weak.upgrade()) {
-            webrtcbin
-                .emit_by_name::<()>("set-local-description", &[answer, &None::<gst::Promise>]);
+            webrtcbin.emit_by_name::<()>("set-local-description", &[answer, &None::<gst::Promise>]);
         }
         inputs.send(Input::Answered(session, answer));
     })

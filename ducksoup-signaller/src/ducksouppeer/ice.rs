@@ -93,6 +93,9 @@ mod tests {
                 "turn://:@[::1]:3478",
             ]
         );
-        assert_eq!(super::servers(&[server(&["stun:c"], None, None)]).stun.as_deref(), Some("stun://c:3478"));
+        assert_eq!(
+            super::servers(&[server(&["stun:c"], None, None)]).stun.as_deref(),
+            Some("stun://c:3478")
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::participant::{Board, Handle, Phase, Terms};
 use super::receiving::Output;
 use super::sending::{Picture, Sending};
 use crate::client::ClientSignaller;
-use crate::protocol::{ClientMessage, Control, ControlValue, Identifier, MAX_RAMP_MS};
+use crate::protocol::ClientMessage;
 use crate::signallable::Taken;
 use gst::glib;
 use gst::prelude::*;
@@ -107,7 +107,7 @@ impl ObjectImpl for DuckSoupPeer {
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
             let mut signals = Announcement::signals();
-            signals.extend(actions());
+            signals.extend(super::actions::signals());
             signals
         });
         &SIGNALS
@@ -129,9 +129,11 @@ impl ObjectImpl for DuckSoupPeer {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "signaller" => {
-                self.signaller().ok().map(|signaller| signaller.clone().upcast::<gst::Object>()).to_value()
-            }
+            "signaller" => self
+                .signaller()
+                .ok()
+                .map(|signaller| signaller.clone().upcast::<gst::Object>())
+                .to_value(),
             "output" => self.settings().output.to_value(),
             "ice-transport-policy" => self.settings().policy.to_value(),
             "connect-timeout" => self.settings().connect_timeout.to_value(),
@@ -175,9 +177,7 @@ impl ElementImpl for DuckSoupPeer {
             let template = |name, direction, presence, caps: &gst::Caps| {
                 gst::PadTemplate::new(name, direction, presence, caps).expect("a valid template")
             };
-            let rtp = |media| {
-                gst::Caps::builder("application/x-rtp").field("media", media).build()
-            };
+            let rtp = |media| gst::Caps::builder("application/x-rtp").field("media", media).build();
             let audio = caps(&["audio/x-raw", "audio/x-opus"]);
             let video = caps(&["video/x-raw", "video/x-h264", "video/x-vp8"]);
             let mut audio_out = audio.clone();
@@ -235,7 +235,7 @@ impl ElementImpl for DuckSoupPeer {
         match transition {
             gst::StateChange::NullToReady => {
                 if let Err(taken) = self.signaller() {
-                    gst::element_imp_error!(self, gst::LibraryError::Init, ["{taken}"]);
+                    gst::element_imp_error!(self, gst::LibraryError::Init, ("{taken}"));
                     return Err(gst::StateChangeError);
                 }
             }
@@ -323,13 +323,15 @@ impl DuckSoupPeer {
         signaller.connect_closure(
             "session-description",
             false,
-            glib::closure!(move |_: Signallable,
-                                 session: &str,
-                                 offer: gst_webrtc::WebRTCSessionDescription| {
-                if let Some(element) = element.upgrade() {
-                    element.imp().input(Input::Offer(number(session), offer));
+            glib::closure!(
+                move |_: Signallable,
+                      session: &str,
+                      offer: gst_webrtc::WebRTCSessionDescription| {
+                    if let Some(element) = element.upgrade() {
+                        element.imp().input(Input::Offer(number(session), offer));
+                    }
                 }
-            }),
+            ),
         );
         let element = self.obj().downgrade();
         signaller.connect_closure(
@@ -387,12 +389,13 @@ impl DuckSoupPeer {
             Err(_) => Picture { width: 0, height: 0, framerate: 0 },
         };
         let terms = Terms { output: settings.output, policy: settings.policy, picture };
-        let sendings = self.state().sendings.iter().map(|(kind, (_, one))| (*kind, one.clone())).collect();
+        let sendings =
+            self.state().sendings.iter().map(|(kind, (_, one))| (*kind, one.clone())).collect();
         let (sender, received) = channel();
         let ways = (Inputs(sender), received);
         let handle = Handle::start(&self.obj(), signaller, terms, sendings, ways);
         let handle = handle.map_err(|error| {
-            gst::element_imp_error!(self, gst::CoreError::Thread, ["no thread: {error}"]);
+            gst::element_imp_error!(self, gst::CoreError::Thread, ("no thread: {error}"));
             gst::StateChangeError
         })?;
         let inputs = handle.inputs.clone();
@@ -403,7 +406,7 @@ impl DuckSoupPeer {
     }
 
     /// False when there is no participant.
-    fn input(&self, input: Input) -> bool {
+    pub(super) fn input(&self, input: Input) -> bool {
         let inputs = self.state().participant.as_ref().map(|handle| handle.inputs.clone());
         if let Some(inputs) = &inputs {
             inputs.send(input);
@@ -411,23 +414,11 @@ impl DuckSoupPeer {
         inputs.is_some()
     }
 
-    fn say(&self, message: ClientMessage) {
+    pub(super) fn say(&self, message: ClientMessage) {
         match self.signaller() {
             Ok(signaller) if signaller.say(message) => {}
             _ => gst::warning!(CAT, imp = self, "nobody to say this to"),
         }
-    }
-
-    fn control(&self, user: Option<String>, name: String, property: String, value: ControlValue, duration_ms: u32) {
-        let user = match user.as_deref().map(Identifier::new).transpose() {
-            Ok(user) => user,
-            Err(error) => {
-                gst::warning!(CAT, imp = self, "control: the user {error}");
-                return;
-            }
-        };
-        let duration_ms = duration_ms.min(MAX_RAMP_MS);
-        self.say(ClientMessage::Control(Control { user, name, property, value, duration_ms }));
     }
 
     fn stats(&self) -> gst::Structure {
@@ -450,13 +441,16 @@ impl DuckSoupPeer {
         };
         let board = board.lock().unwrap_or_else(PoisonError::into_inner);
         let Board { phase, connection, sessions, tracks } = &*board;
-        stats.set("phase", match phase {
-            Phase::Joining => "joining",
-            Phase::Joined => "joined",
-            Phase::Running => "running",
-            Phase::Leaving => "leaving",
-            Phase::Over => "over",
-        });
+        stats.set(
+            "phase",
+            match phase {
+                Phase::Joining => "joining",
+                Phase::Joined => "joined",
+                Phase::Running => "running",
+                Phase::Leaving => "leaving",
+                Phase::Over => "over",
+            },
+        );
         let connection = connection.unwrap_or(gst_webrtc::WebRTCPeerConnectionState::New);
         stats.set("connection", format!("{connection:?}").to_lowercase());
         stats.set("sessions", sessions);
@@ -474,79 +468,4 @@ impl DuckSoupPeer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The action signals.
-fn actions() -> Vec<glib::subclass::Signal> {
-    use glib::subclass::Signal;
-    let text = String::static_type();
-    let element = |arguments: &[glib::Value]| {
-        arguments[0].get::<super::DuckSoupPeer>().expect("type checked by GObject")
-    };
-    fn take<'a, T: glib::value::FromValue<'a>>(arguments: &'a [glib::Value], index: usize) -> T
-    where
-        T::Checker: glib::value::ValueTypeChecker,
-    {
-        arguments[index].get::<T>().ok().expect("type checked by GObject")
-    }
-    vec![
-        Signal::builder("control-fx")
-            .param_types([text, text, f64::static_type(), u32::static_type(), text])
-            .action()
-            .class_handler(move |arguments| {
-                let value = take::<f64>(arguments, 3);
-                let this = element(arguments);
-                if value.is_finite() {
-                    this.imp().control(
-                        take(arguments, 5),
-                        take::<Option<String>>(arguments, 1).unwrap_or_default(),
-                        take::<Option<String>>(arguments, 2).unwrap_or_default(),
-                        ControlValue::Number(value),
-                        take(arguments, 4),
-                    );
-                }
-                None
-            })
-            .build(),
-        Signal::builder("poly-control-fx")
-            .param_types([text, text, text, text, text])
-            .action()
-            .class_handler(move |arguments| {
-                // The third, the kind, is a hint that nobody needs: the property's own type decides.
-                element(arguments).imp().control(
-                    take(arguments, 5),
-                    take::<Option<String>>(arguments, 1).unwrap_or_default(),
-                    take::<Option<String>>(arguments, 2).unwrap_or_default(),
-                    ControlValue::Text(take::<Option<String>>(arguments, 4).unwrap_or_default()),
-                    0,
-                );
-                None
-            })
-            .build(),
-        Signal::builder("server-log")
-            .param_types([text, text])
-            .action()
-            .class_handler(move |arguments| {
-                let kind = take::<Option<String>>(arguments, 1).unwrap_or_default();
-                let text = take::<Option<String>>(arguments, 2);
-                let message = ClientMessage::Ext { kind: format!("ext_{kind}"), text };
-                element(arguments).imp().say(message);
-                None
-            })
-            .build(),
-        Signal::builder("stop")
-            .action()
-            .class_handler(move |arguments| {
-                element(arguments).imp().input(Input::Leave);
-                None
-            })
-            .build(),
-        Signal::builder("reconnect")
-            .action()
-            .class_handler(move |arguments| {
-                element(arguments).imp().input(Input::Reconnect);
-                None
-            })
-            .build(),
-    ]
 }

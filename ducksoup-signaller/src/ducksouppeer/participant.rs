@@ -176,7 +176,9 @@ impl Participant {
             Input::Begin => {
                 self.signaller.start();
             }
-            Input::Event(session, event) if session == self.signaller.session() => self.hear(session, event),
+            Input::Event(session, event) if session == self.signaller.session() => {
+                self.hear(session, event)
+            }
             Input::Offer(session, offer) if Some(session) == now => self.offered(&offer),
             Input::TheirCandidate(session, section, candidate) if Some(session) == now => {
                 if let Some(call) = &self.call {
@@ -200,15 +202,13 @@ impl Participant {
                 }
             }
             Input::Format => self.complete(),
-            Input::Drained => {
-                if self.sendings.values().all(|sending| sending.is_drained()) {
-                    self.leave();
-                }
+            Input::Drained if self.sendings.values().all(|sending| sending.is_drained()) => {
+                self.leave();
             }
             Input::Leave => self.leave(),
             Input::Reconnect => self.reconnect(),
             Input::Fault(reason) => self.fail_with(gst::StreamError::Failed, &reason),
-            // Of a call that is gone.
+            // Of a call that is gone, or while another pad still plays.
             _ => {}
         }
     }
@@ -254,7 +254,7 @@ impl Participant {
             if let Some(sending) = self.sendings.get(&wanted.kind)
                 && let Err(error) = call.send(&wanted, sending)
             {
-                return self.fail(&Failure::offer(error));
+                return self.fail(&Failure::offer(error.to_string()));
             }
         }
         call.describe(offer, &self.inputs);

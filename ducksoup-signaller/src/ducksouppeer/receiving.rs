@@ -30,7 +30,10 @@ pub enum Output {
     #[enum_value(name = "Decoded: audio/x-raw, video/x-raw", nick = "raw")]
     Raw,
     /// As it was sent, one frame a buffer.
-    #[enum_value(name = "Depayloaded and parsed: audio/x-opus, video/x-h264, video/x-vp8", nick = "encoded")]
+    #[enum_value(
+        name = "Depayloaded and parsed: audio/x-opus, video/x-h264, video/x-vp8",
+        nick = "encoded"
+    )]
     Encoded,
     /// As it came.
     #[enum_value(name = "RTP as it came: application/x-rtp", nick = "rtp")]
@@ -92,9 +95,8 @@ impl Track {
         let template = element
             .pad_template(&format!("{kind}_src_%s"))
             .ok_or_else(|| gst::glib::bool_error!("no template"))?;
-        let pad = gst::GhostPad::builder_from_template_with_target(&template, &inner)?
-            .name(name)
-            .build();
+        let pad =
+            gst::GhostPad::builder_from_template_with_target(&template, &inner)?.name(name).build();
         pad.add_probe(MEDIA, |pad, _| {
             if pad.is_linked() { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
         });
@@ -113,7 +115,8 @@ impl Track {
             pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
                 if let Some(event) = info.event()
                     && event.type_() == gst::EventType::CustomUpstream
-                    && let Some(source) = track.upgrade().and_then(|track| track.state().source.clone())
+                    && let Some(source) =
+                        track.upgrade().and_then(|track| track.state().source.clone())
                 {
                     source.push_event(event.clone());
                 }

@@ -363,7 +363,8 @@ impl Sending {
             }
         };
         description += pay(wanted.codec);
-        description += " ! capsfilter name=extensions ! appsink name=packets sync=false async=false";
+        description +=
+            " ! capsfilter name=extensions ! appsink name=packets sync=false async=false";
         let tail = gst::parse::bin_from_description_with_name(
             &description,
             true,
@@ -376,9 +377,8 @@ impl Sending {
         payloader.set_property("ssrc", self.ssrc);
         payloader.set_property("mtu", MTU);
         part("extensions")?.set_property("caps", extensions(&wanted.caps));
-        let packets = part("packets")?
-            .downcast::<AppSink>()
-            .map_err(|_| step("no appsink".to_owned()))?;
+        let packets =
+            part("packets")?.downcast::<AppSink>().map_err(|_| step("no appsink".to_owned()))?;
         let sending = Arc::downgrade(self);
         packets.set_callbacks(
             AppSinkCallbacks::builder()

@@ -425,7 +425,10 @@ mod tests {
             })
         };
         for message in [
-            ClientMessage::Answer(SessionDescription { kind: "answer".into(), sdp: "v=0\r\n".into() }),
+            ClientMessage::Answer(SessionDescription {
+                kind: "answer".into(),
+                sdp: "v=0\r\n".into(),
+            }),
             ClientMessage::Candidate(IceCandidate {
                 candidate: "candidate:1".into(),
                 sdp_mid: Some("video0".into()),

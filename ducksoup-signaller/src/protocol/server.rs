@@ -176,7 +176,10 @@ impl ServerMessage {
             "joined" => {
                 let Joined { context, ice_servers } = read("joined", payload)?;
                 let ice_servers = ice_servers.unwrap_or_default();
-                Self::Joined { context, ice_servers: ice_servers.into_iter().map(Into::into).collect() }
+                Self::Joined {
+                    context,
+                    ice_servers: ice_servers.into_iter().map(Into::into).collect(),
+                }
             }
             "offer" => {
                 let offer: SessionDescription = read_text("offer", payload)?;
@@ -275,7 +278,10 @@ fn refuse(kind: &'static str, reason: &str) -> ProtocolError {
     ProtocolError::Payload { kind, reason: reason.to_owned() }
 }
 
-fn read<'a, T: Deserialize<'a>>(kind: &'static str, payload: &'a Value) -> Result<T, ProtocolError> {
+fn read<'a, T: Deserialize<'a>>(
+    kind: &'static str,
+    payload: &'a Value,
+) -> Result<T, ProtocolError> {
     T::deserialize(payload).map_err(|error| refuse(kind, &error.to_string()))
 }
 
@@ -344,7 +350,9 @@ mod tests {
             Ok(Some(ServerMessage::Joined { context, ice_servers }))
         };
         let said = |servers: Value| {
-            read(json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}))
+            read(
+                json!({"kind": "joined", "payload": {"context": "new_interaction", "iceServers": servers}}),
+            )
         };
         assert_eq!(said(Value::Null), joined(vec![]));
         let server = IceServer { urls: vec!["stun:a".into()], username: None, credential: None };
