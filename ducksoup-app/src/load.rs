@@ -4,13 +4,15 @@
 //!
 //! Everything is decided beforehand (`plan`), counted where it arrives (`gaps`), kept in one place
 //! (`board`) and judged at the end (`report`); these are pure. Around them: the media (`clip`,
-//! played as `reel` says), the participants (`participant`), the processes (`server`, added up in
-//! `usage`), the terminal (`view`), and the loop that brings them together (`run`).
+//! cleaned by `nal`, played as `reel` says), the participants (`participant`), the processes
+//! (`server`, added up in `usage`), the terminal (`view`), and the loop that brings them together
+//! (`run`).
 
 mod args;
 mod board;
 mod clip;
 mod gaps;
+mod nal;
 mod participant;
 mod plan;
 mod reel;

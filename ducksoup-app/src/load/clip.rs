@@ -4,6 +4,7 @@
 //! again and again, so that a participant costs no encoding.
 
 use super::args::{Format, Picture};
+use super::nal::without_sei;
 use super::reel::{Cursor, Reel};
 use gst::prelude::*;
 use gst_app::{AppSink, AppSrc, AppSrcCallbacks};
@@ -67,7 +68,11 @@ impl Clip {
              ! video/x-raw,format=I420,width={width},height={height},framerate={framerate}/1 \
              ! {encoder} ! appsink name=sink sync=false"
         );
-        encode(&launch, framerate, 0, count)
+        let mut clip = encode(&launch, framerate, 0, count)?;
+        if format == Format::H264 {
+            clip.frames = clip.frames.iter().map(plain).collect::<Result<_, _>>()?;
+        }
+        Ok(clip)
     }
 
     /// A tone.
@@ -120,6 +125,18 @@ impl Clip {
 
 fn is_keyframe_request(event: &gst::Event) -> bool {
     gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
+}
+
+/// An H.264 frame as a browser would send it.
+fn plain(frame: &gst::Buffer) -> Result<gst::Buffer, ClipError> {
+    let bytes =
+        frame.map_readable().map_err(|_| ClipError::Unusable("a frame that is unreadable"))?;
+    let mut plain = gst::Buffer::from_mut_slice(without_sei(&bytes));
+    if let Some(plain) = plain.get_mut() {
+        plain.set_flags(frame.flags());
+        plain.set_duration(frame.duration());
+    }
+    Ok(plain)
 }
 
 /// Runs a pipeline to its end and keeps what its sink gets: `count` frames after `lead`.

@@ -138,8 +138,6 @@ messages! {
         "error" "the reason" }
     ClientAnswerRejected "client_answer_rejected" "peer" Error Interaction "The browser rejects what was offered, such as a codec it lacks." {
         "error" "the reason" }
-    JoinsLimited "joins_limited" "peer" Warn Global "More join at this moment than this machine can begin with." {
-        "connection" "the socket" }
     JoinRefused "join_refused" "peer" Warn Both
         "A join cannot be understood or does not come in time (global log); it asks for an effect that is not allowed (the interaction's log)." {
         "connection" "the socket", "reason" "the reason" }
@@ -308,8 +306,6 @@ messages! {
         "path" "what was asked for" }
     RequestRefused "request_refused" "server" Info Global "An HTTP request makes no sense." {
         "reason" "the reason" }
-    CheckRefused "check_refused" "server" Warn Global "What a page of checks measured could not be taken." {
-        "error" "the reason" }
     AcceptFailed "accept_failed" "server" Error Global "No connection could be taken, such as for want of file descriptors." {
         "error" "the reason" }
     ConnectionFailed "connection_failed" "server" Debug Global "A connection ended before its time: a TLS handshake that failed, a request that is too slow or no HTTP." {
