@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod rtpsession;
+
 use ducksoup_signaller::frame::Connection;
 use ducksoup_signaller::protocol::{
     ClientMessage, IceCandidate, Identifier, ServerMessage, SessionDescription,
@@ -180,6 +182,7 @@ fn listen(sender: &Sender<Event>, webrtcbin: &gst::Element, pad: &gst::Pad) {
 impl Call {
     fn new(manner: Manner) -> Self {
         gst::init().unwrap();
+        rtpsession::forgive();
         let (sender, events) = channel();
         let (server_pipeline, stage) = peer(&sender, Event::ServerCandidate);
         let (client_pipeline, client) = peer(&sender, Event::ClientCandidate);

@@ -37,7 +37,7 @@ pub enum Command {
     Interaction,
     /// Check an interaction's recordings: their hashes, and every frame
     Verify {
-        /// The interaction's folder: data/<namespace>/<interaction>
+        /// The interaction's folder: data/NAMESPACE/INTERACTION
         folder: PathBuf,
     },
     /// Put a load on a server: many participants with ready-made media, measured at their ends

@@ -60,6 +60,7 @@ mod actions;
 mod announcement;
 mod call;
 mod codec;
+mod delimiter;
 mod ice;
 mod imp;
 mod input;
