@@ -4,7 +4,7 @@
 #   DUCKSOUP_MODE=DEV ducksoup-app
 # Another one, another interaction: ducksouppeer-talks.sh ws://host:port/ws name
 set -eu
-gst-launch-1.0 -e -m audiotestsrc is-live=true wave=ticks \
+exec gst-launch-1.0 -e -m audiotestsrc is-live=true wave=ticks \
   ! ducksouppeer name=p signaller::uri="${1:-ws://localhost:8100/ws}" \
     signaller::interaction="${2:-mirror}" signaller::user=bot signaller::size=1 \
     signaller::duration=5 signaller::audio-fx="pitch pitch=0.8 name=fx" \

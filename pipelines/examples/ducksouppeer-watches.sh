@@ -5,7 +5,7 @@
 #   ducksouppeer-watches.sh ws://host:port/ws interaction user
 set -eu
 who="${3:-ada}"
-gst-launch-1.0 -e audiotestsrc is-live=true wave=silence \
+exec gst-launch-1.0 -e audiotestsrc is-live=true wave=silence \
   ! ducksouppeer name=p signaller::uri="${1:-ws://localhost:8100/ws}" \
     signaller::interaction="${2:-demo}" signaller::user=watcher \
   videotestsrc is-live=true pattern=black ! p. \

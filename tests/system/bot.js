@@ -3,7 +3,7 @@
 /** A participant without a browser: `ducksouppeer` in a `gst-launch-1.0` of its own. */
 
 import { spawn } from "node:child_process";
-import { access } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { program } from "./server.js";
 import { until } from "./until.js";
@@ -13,17 +13,18 @@ const PLUGIN = "libducksoup_signaller.so";
 /** ms until a bot must have ended after the call: its files are to be closed. */
 const END_LIMIT = 15_000;
 
-/** The folder of the plugin that was built with the server under test. */
+/** The folder of the plugin that was built with the server under test: cargo has two places for it. */
 async function pluginFolder() {
   const folder = dirname(await program());
-  for (const place of [folder, join(folder, "deps")]) {
-    const found = await access(join(place, PLUGIN)).then(
-      () => true,
-      () => false,
-    );
-    if (found) return place;
-  }
-  throw new Error(`${PLUGIN} is not built: looked in ${folder}`);
+  const places = await Promise.all(
+    [folder, join(folder, "deps")].map(async (place) => ({
+      place,
+      made: await stat(join(place, PLUGIN)).then(({ mtimeMs }) => mtimeMs, () => 0),
+    })),
+  );
+  const newest = places.reduce((a, b) => (b.made > a.made ? b : a));
+  if (newest.made === 0) throw new Error(`${PLUGIN} is not built: looked in ${folder}`);
+  return newest.place;
 }
 
 /** Somebody who is a line of text. */
@@ -44,11 +45,21 @@ export class Bot {
    * @param {string[]} pipeline
    * @returns {Promise<Bot>}
    */
-  static async launch(pipeline) {
+  static launch(pipeline) {
+    return Bot.run("gst-launch-1.0", ["-m", ...pipeline]);
+  }
+
+  /**
+   * Starts a program that finds the plugin.
+   * @param {string} command
+   * @param {string[]} args
+   * @param {string} [cwd] where it runs
+   * @returns {Promise<Bot>}
+   */
+  static async run(command, args, cwd) {
     const folder = await pluginFolder();
     const env = { ...process.env, GST_PLUGIN_PATH: folder, GST_REGISTRY: join(folder, "bots.registry") };
-    const child = spawn("gst-launch-1.0", ["-m", ...pipeline], { env, stdio: ["ignore", "pipe", "pipe"] });
-    return new Bot(child);
+    return new Bot(spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] }));
   }
 
   /** What it printed. */
@@ -68,10 +79,18 @@ export class Bot {
     });
   }
 
-  /** It ends by itself when the call is over. */
-  async ends() {
+  /** Presses ctrl-c. */
+  interrupt() {
+    this.#process.kill("SIGINT");
+  }
+
+  /**
+   * It ends by itself when the call is over.
+   * @param {number} [limit] ms
+   */
+  async ends(limit = END_LIMIT) {
     await until("the bot ends", () => this.#process.exitCode !== null, {
-      limit: END_LIMIT,
+      limit,
       last: () => this.#output.slice(-4000),
     });
     const { exitCode } = this.#process;

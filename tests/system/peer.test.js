@@ -3,10 +3,13 @@
 /** A browser and a participant without one, in the same conversation: each sees and hears the other. */
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Bot } from "./bot.js";
 import { balanced, distance } from "./colour.js";
 import { writeFilm } from "./film.js";
@@ -36,6 +39,9 @@ const WAYS = {
   // Raw in, raw out.
   VP8: { output: "raw", picture: "", sound: "", seen: "! vp8enc deadline=1", heard: "! opusenc" },
 };
+
+/** @param {string} name of a script under `pipelines/examples` */
+const example = (name) => fileURLToPath(new URL(`../../pipelines/examples/${name}`, import.meta.url));
 
 describe("a participant without a browser", () => {
   /** @type {Study} */
@@ -115,4 +121,59 @@ describe("a participant without a browser", () => {
       });
     });
   }
+
+  test("is driven by a script of twenty lines, which lowers its voice", async () => {
+    // Debian's own Python: the one with GStreamer's bindings.
+    const bot = await Bot.run("/usr/bin/python3", [example("ducksouppeer.py"), study.server.signalling, "script"]);
+    try {
+      await bot.ends(30_000);
+    } finally {
+      bot.kill();
+    }
+    assert.match(bot.output, /files, bot=.*-wet\.mp4/);
+    const names = await study.server.list("default", "script", "recordings");
+    for (const [what, frequency] of /** @type {const} */ ([
+      ["dry", 440],
+      ["wet", 0.8 * 440],
+    ])) {
+      const name = names.find((candidate) => candidate.endsWith(`-${what}.mp4`));
+      assert.ok(name, `a ${what} file among ${names}`);
+      const { sound } = await readRecording(join(study.server.data, "default", "script", "recordings", name));
+      assert.ok(sound);
+      const tone = toneAt(sound, 3);
+      assert.ok(Math.abs(tone.frequency / frequency - 1) < 0.02, `${what}: ${tone.frequency} Hz`);
+    }
+  });
+
+  test("plays a file to another one who records it, as the examples show", async () => {
+    const film = join(folder, "film.mp4");
+    await promisify(execFile)("ffmpeg", [
+      ...["-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", `${SIZE.width}x${SIZE.height}`],
+      ...["-r", `${FRAMERATE}`, "-i", join(folder, "film.rgb"), "-f", "lavfi"],
+      ...["-i", `sine=frequency=${ben.frequency}`, "-t", "8", "-pix_fmt", "yuv420p", film],
+    ]);
+    const { signalling } = study.server;
+    const watcher = await Bot.run(
+      "sh",
+      [example("ducksouppeer-watches.sh"), signalling, "examples", "confederate"],
+      folder,
+    );
+    const confederate = await Bot.run("sh", [example("ducksouppeer-plays.sh"), film, signalling, "examples"]);
+    try {
+      await confederate.ends(30_000);
+      watcher.interrupt();
+      await watcher.ends();
+    } finally {
+      watcher.kill();
+      confederate.kill();
+    }
+    const seen = await readRecording(join(folder, "confederate.webm"));
+    const shown = meanColour(seen.frames);
+    assert.ok(distance(shown, ben.colour) < 22, `the watcher saw ${shown}`);
+    assert.ok(seen.frames.length > 3 * FRAMERATE, `the watcher saw ${seen.frames.length} pictures`);
+    const heard = await readRecording(join(folder, "confederate.wav"));
+    assert.ok(heard.sound, "the watcher heard something");
+    const tone = toneAt(heard.sound, 3);
+    assert.ok(Math.abs(tone.frequency / ben.frequency - 1) < 0.02, `the watcher heard ${tone.frequency} Hz`);
+  });
 });

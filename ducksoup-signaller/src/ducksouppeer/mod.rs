@@ -44,7 +44,7 @@
 //! A confederate who plays a file to the others, and leaves at its end:
 //!
 //! ```text
-//! gst-launch-1.0 filesrc location=film.mp4 ! decodebin name=d  d. ! queue ! ducksouppeer name=p signaller::uri=ws://localhost:8100/ws signaller::interaction=demo signaller::user=confederate  d. ! queue ! p.
+//! gst-launch-1.0 filesrc location=film.mp4 ! decodebin name=d  d. ! audioconvert ! ducksouppeer name=p signaller::uri=ws://localhost:8100/ws signaller::interaction=demo signaller::user=confederate  d. ! videoconvert ! p.
 //! ```
 //!
 //! Limits: a process that has also loaded libgstrswebrtc cannot use this element (both bring the same
