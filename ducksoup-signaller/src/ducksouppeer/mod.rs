@@ -47,7 +47,9 @@
 //! gst-launch-1.0 filesrc location=film.mp4 ! decodebin name=d  d. ! audioconvert ! ducksouppeer name=p signaller::uri=ws://localhost:8100/ws signaller::interaction=demo signaller::user=confederate  d. ! videoconvert ! p.
 //! ```
 //!
-//! Limits: a process that has also loaded libgstrswebrtc cannot use this element (both bring the same
+//! Limits: H.264 that comes encoded should have one slice a picture and no access unit delimiters
+//! (`x264enc threads=1 aud=false`), as browsers send it: rtph264depay 1.22 at the other end takes
+//! others' keyframes apart. A process that has also loaded libgstrswebrtc cannot use this element (both bring the same
 //! interface type) and is told so in READY. webrtcbin 1.22 does not restart ICE: an offer that asks for
 //! it is answered with the credentials of before. Sink pads must be requested before PAUSED. A sink
 //! behind a source pad that never came never sees EOS, and `gst-launch-1.0 -e` waits for it.
@@ -60,7 +62,6 @@ mod actions;
 mod announcement;
 mod call;
 mod codec;
-mod delimiter;
 mod ice;
 mod imp;
 mod input;

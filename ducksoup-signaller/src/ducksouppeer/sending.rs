@@ -14,7 +14,6 @@
 //! starts in the middle.
 
 use super::codec::{Codec, Kind, Wanted};
-use super::delimiter;
 use super::input::{Input, Inputs};
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
@@ -355,9 +354,7 @@ impl Sending {
         let mut description = match given {
             "audio/x-raw" | "video/x-raw" => encode(wanted.codec, picture) + " ! ",
             given if given == wanted.codec.media_type() => match wanted.codec {
-                Codec::H264 => "h264parse config-interval=-1
-                    ! video/x-h264,stream-format=byte-stream,alignment=au ! "
-                    .to_owned(),
+                Codec::H264 => "h264parse config-interval=-1 ! ".to_owned(),
                 _ => String::new(),
             },
             given => {
@@ -379,9 +376,6 @@ impl Sending {
         payloader.set_property("pt", wanted.payload);
         payloader.set_property("ssrc", self.ssrc);
         payloader.set_property("mtu", MTU);
-        if let (Codec::H264, Some(sink)) = (wanted.codec, payloader.static_pad("sink")) {
-            delimiter::remove(&sink);
-        }
         part("extensions")?.set_property("caps", extensions(&wanted.caps));
         let packets =
             part("packets")?.downcast::<AppSink>().map_err(|_| step("no appsink".to_owned()))?;
@@ -479,9 +473,7 @@ fn encode(codec: Codec, picture: Picture) -> String {
 fn pay(codec: Codec) -> &'static str {
     match codec {
         Codec::Opus => "rtpopuspay name=pay",
-        // The parameter sets are in the stream. With config-interval=-1 they would stand before each
-        // slice of a keyframe, and rtph264depay takes each for a picture of its own.
-        Codec::H264 => "rtph264pay name=pay aggregate-mode=zero-latency",
+        Codec::H264 => "rtph264pay name=pay aggregate-mode=zero-latency config-interval=-1",
         Codec::Vp8 => "rtpvp8pay name=pay picture-id-mode=15-bit",
     }
 }
