@@ -3,7 +3,9 @@
 //! The manifests of an interaction's folder, read back. They may have been copied, cut or edited
 //! since: nothing in them is trusted to be a path outside the folder.
 
+use ducksoup_signaller::protocol::JoinOptions;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,30 @@ use std::path::{Path, PathBuf};
 /// minutes make some 100 kB.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// One run, as far as its files are concerned.
+/// One run.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Manifest {
     /// The run's random id.
     pub id: String,
+    /// Of the page that asked for it.
+    pub origin: String,
+    /// The study's part of the names.
+    pub namespace: String,
+    /// Its own name.
+    pub interaction: String,
+    /// Of the server that made it.
+    pub version: String,
+    /// The media library's words about itself.
+    pub gstreamer: String,
     /// `gathering`, `running`, `ended`, `aborted` or `interrupted`.
     pub state: String,
+    /// When its first participant came, UTC (RFC 3339).
+    pub created: String,
+    /// t0, UTC: zero in every file that begins with the run. None when it never started.
+    #[serde(default)]
+    pub started: Option<String>,
+    /// Each user's options, by their latest join.
+    pub participants: BTreeMap<String, JoinOptions>,
     /// What it recorded.
     pub files: Vec<Entry>,
 }
@@ -30,6 +49,8 @@ pub struct Entry {
     pub name: String,
     /// Whose.
     pub user: String,
+    /// `dry`, `wet`, `audio-dry`, `audio-wet`, `video-dry` or `video-wet`.
+    pub what: String,
     /// Its length.
     pub bytes: u64,
     /// Of all its bytes, in hexadecimal; empty when it could not be read back.
@@ -42,6 +63,35 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
+    /// What it holds.
+    pub tracks: Vec<Track>,
+}
+
+/// One track of a recording. Times are nanoseconds from the file's zero.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Track {
+    /// `dry_audio`, `dry_video`, `wet_audio` or `wet_video`.
+    pub pad: String,
+    /// `opus`, `h264` or `vp8`.
+    pub codec: String,
+    /// Its first picture or sample; none when nothing came.
+    #[serde(default)]
+    pub first: Option<u64>,
+    /// The end of its last one.
+    pub last: u64,
+    /// How often something was missing.
+    pub gap_count: u64,
+    /// The first thousand of these.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time without media, in nanoseconds from the file's zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs)] // their names say it
+pub struct Gap {
+    pub from: u64,
+    pub to: u64,
 }
 
 impl Entry {
@@ -130,12 +180,14 @@ mod tests {
         let entry = |name: &str| Entry {
             name: name.to_owned(),
             user: "ann".into(),
+            what: "dry".into(),
             bytes: 0,
             sha256: String::new(),
             frames: 0,
             samples: 0,
             silence: 0,
             complete: true,
+            tracks: Vec::new(),
         };
         let folder = Path::new("/data/study/dyad");
         assert_eq!(

@@ -144,7 +144,7 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Findings,
         }
     }
     let (mut sentences, mut good) = (String::new(), true);
-    for Manifest { id, state, files } in &runs {
+    for Manifest { id, state, files, .. } in &runs {
         if files.is_empty() {
             table.add_row([id.as_str(), state, "", "", "", "", "", "no files"]);
         }
@@ -214,12 +214,14 @@ mod tests {
         Entry {
             name: "dry.mp4".into(),
             user: "ann".into(),
+            what: "dry".into(),
             bytes: 10,
             sha256: "aB".into(),
             frames: 25,
             samples: 47_880,
             silence: 120,
             complete: true,
+            tracks: Vec::new(),
         }
     }
 
