@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{archive, interaction, load, log as app_log, serve};
+use ducksoup_app::{archive, interaction, load, log as app_log, render, serve};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +38,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),
+        Some(Command::Render(args)) => {
+            return Ok(if render::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Some(Command::Serve(_)) | None => door()?,
     }
     Ok(ExitCode::SUCCESS)
