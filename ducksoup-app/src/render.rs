@@ -126,7 +126,9 @@ fn events(args: &RenderArgs, run: &Manifest) -> anyhow::Result<Table> {
     let path = match &args.events {
         Some(path) => path.clone(),
         // An id is a file's name, not a path: `read_all` found the manifest by it only by chance.
-        None if run.id.contains(['/', '\\', '\0']) => anyhow::bail!("run {:?} is no run's id", run.id),
+        None if run.id.contains(['/', '\\', '\0']) => {
+            anyhow::bail!("run {:?} is no run's id", run.id)
+        }
         None if run.started.is_none() => return Ok(Table::default()),
         None => args.folder.join(format!("i-{}-events.tsv", run.id)),
     };
@@ -134,7 +136,8 @@ fn events(args: &RenderArgs, run: &Manifest) -> anyhow::Result<Table> {
     let length = fs::metadata(&path).with_context(name)?.len();
     anyhow::ensure!(length <= MAX_BYTES, "{}: too large for a table of events", name());
     let bytes = fs::read(&path).with_context(name)?;
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("no text")).with_context(name)?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("no text")).with_context(name)?;
     Table::parse(&text).with_context(name)
 }
 

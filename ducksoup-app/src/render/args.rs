@@ -8,9 +8,11 @@ use std::path::PathBuf;
 /// The options of `render`.
 #[derive(Debug, Clone, clap::Args)]
 #[allow(missing_docs)] // the help texts say it
-#[command(after_help = "Exit code: 0 all was rendered (and, with --compare, is as it was recorded); 1 something \
+#[command(
+    after_help = "Exit code: 0 all was rendered (and, with --compare, is as it was recorded); 1 something \
                         failed or differs; 2 wrong options. Example:\n  ducksoup-app render \
-                        data/study/dyad_7 --participant ann --compare")]
+                        data/study/dyad_7 --participant ann --compare"
+)]
 pub struct RenderArgs {
     /// The interaction's folder: data/NAMESPACE/INTERACTION
     pub folder: PathBuf,

@@ -27,8 +27,10 @@ const MOST_LAG: f64 = 20.0;
 const MOST_COLOUR: f64 = 6.0;
 /// The least likeness of small pictures, in dB: under it they do not show the same.
 const LEAST_LIKE: f64 = 20.0;
-/// How far a property may be from the log, as a part of its way.
+/// How far a property may be from the log, as a part of the range it moved in.
 const MOST_OFF: f64 = 0.02;
+/// How many pictures more or fewer: a live encoder may miss the first slots.
+const FEWER: usize = 3;
 /// Seconds with fewer pictures than this are no second; ours.
 const FEW: usize = 3;
 
@@ -95,7 +97,8 @@ pub(super) fn compare(
         }
     }
     let logged: Vec<_> = job.parts().flat_map(|part| part.applied.clone()).collect();
-    judge_ramps(&ramps::follow(&logged, applied), &mut verdict);
+    let zero = i64::try_from(job.offset).unwrap_or(i64::MAX);
+    judge_ramps(&ramps::follow(&logged, applied, zero), &mut verdict);
     Ok(verdict)
 }
 
@@ -124,9 +127,11 @@ fn judge_sound(recorded: &sound::Samples, rendered: &sound::Samples, verdict: &m
     verdict.say(table);
     match sound::lag(recorded, rendered) {
         Some(lag) => {
-            verdict.say(format_args!("sound: the render is {lag:.1} ms later"));
+            let words =
+                format!("{:.1} ms {}", lag.abs(), if lag < 0.0 { "earlier" } else { "later" });
+            verdict.say(format_args!("sound: what happens comes {words} in the render"));
             if lag.abs() > MOST_LAG {
-                verdict.faults.push(format!("the sound is {lag:.0} ms later"));
+                verdict.faults.push(format!("the sound comes {words}"));
             }
         }
         None => verdict.say("sound: nothing in it tells how much later the render is"),
@@ -142,10 +147,9 @@ fn judge_pictures(
 ) {
     let period = 1_000_000_000 / u64::from(job.options.framerate.max(1));
     // Those before the dry file's first one are not what was seen.
-    let first = job.dry.tracks.iter().find(|track| track.pad.ends_with("video"));
-    let from = part.from.and(first.and_then(|track| track.first)).unwrap_or(0);
-    let picture::Comparison { later, seconds } = picture::compare(recorded, rendered, period, from);
-    let mut table = table(["second", "pictures", "likeness (dB)", "colour apart (of 255)", ""]);
+    let picture::Comparison { later, seconds } =
+        picture::compare(recorded, rendered, period, part.first);
+    let mut table = table(["second", "pictures", "likeness (dB)", "colours apart (of 255)"]);
     for (at, second) in seconds {
         let counts = second.pictures >= FEW;
         if counts && second.colour > MOST_COLOUR {
@@ -161,13 +165,16 @@ fn judge_pictures(
             second.pictures.to_string(),
             format!("{:.1}", second.psnr),
             format!("{:.2}", second.colour),
-            String::new(),
         ]);
     }
     verdict.say(table);
     let (one, other) = (recorded.len(), rendered.len());
-    verdict.say(format_args!("pictures: {one} recorded, {other} rendered, {later} later"));
-    if job.is_constant() && one != other {
+    let shift = match later {
+        0 => String::new(),
+        _ => format!(", compared with a shift of {later}"),
+    };
+    verdict.say(format_args!("pictures: {one} recorded, {other} rendered{shift}"));
+    if job.is_constant() && one.abs_diff(other) > FEWER {
         verdict.faults.push(format!("{other} pictures instead of {one}"));
     }
 }
@@ -179,17 +186,17 @@ fn judge_ramps(followed: &[Followed], verdict: &mut Verdict) {
         #[allow(clippy::cast_precision_loss)] // ns of a run
         let at = worst.1 as f64 / 1e9;
         verdict.say(format_args!(
-            "{target}: {values} values in the table, at most {:.2} % of their way off",
+            "{target}: {values} values in the log, none further off than {:.2} % of their range",
             share * 100.0
         ));
         if share > MOST_OFF {
             let share = share * 100.0;
-            verdict.faults.push(format!("{target} is {share:.1} % of its way off at {at:.3} s"));
+            verdict.faults.push(format!("{target} is {share:.1} % of its range off at {at:.3} s"));
         }
     }
 }
 
-fn table(header: [&str; 5]) -> Table {
+fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut() {
@@ -199,12 +206,7 @@ fn table(header: [&str; 5]) -> Table {
 }
 
 /// The sound of a file from its zero on.
-fn samples(
-    path: &Path,
-    job: &Job,
-    part: &Part,
-    recipe: &Recipe,
-) -> Result<Vec<f32>, CompareError> {
+fn samples(path: &Path, job: &Job, part: &Part, recipe: &Recipe) -> Result<Vec<f32>, CompareError> {
     let tail = format!(
         "{} ! audioconvert ! audioresample ! audio/x-raw,format=F32LE,rate={},channels=1,layout=interleaved",
         recipe.decode(job, part)?,

@@ -38,13 +38,8 @@ const MOST_BYTES: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PaintError {
     /// The dry file.
-    #[error("{file}: {why}")]
-    Read {
-        /// Its name.
-        file: String,
-        /// What is wrong with it.
-        why: ReadError,
-    },
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The operator's files.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
@@ -107,10 +102,7 @@ pub(super) fn paint(
     folder: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Painted, PaintError> {
-    let stage = Stage {
-        pipeline: gst::Pipeline::new(),
-        meeting: Meeting::of(job.parts().count()),
-    };
+    let stage = Stage { pipeline: gst::Pipeline::new(), meeting: Meeting::of(job.parts().count()) };
     let recorder = recorder(job, folder)?;
     add(&stage.pipeline, &recorder)?;
     let position = Arc::new(AtomicU64::new(0));
@@ -137,9 +129,7 @@ pub(super) fn paint(
         stage.stop();
         for reader in readers {
             let read = reader.join().unwrap_or(Err(ReadError::Stalled));
-            if let Err(why) = read {
-                return Err(PaintError::Read { file: job.dry.name.clone(), why });
-            }
+            read?;
         }
         painted
     })
@@ -334,9 +324,8 @@ fn finished(files: &[gst::Structure], applied: Vec<Applied>) -> Result<Painted, 
     let [file] = files else {
         return Err(PaintError::Lost(format!("{} files instead of one", files.len())));
     };
-    let count = |name: &str| {
-        file.get::<u64>(name).map_err(|error| PaintError::Lost(error.to_string()))
-    };
+    let count =
+        |name: &str| file.get::<u64>(name).map_err(|error| PaintError::Lost(error.to_string()));
     let dropped = file
         .get::<gst::Array>("tracks")
         .into_iter()
@@ -350,7 +339,10 @@ fn finished(files: &[gst::Structure], applied: Vec<Applied>) -> Result<Painted, 
         return Err(PaintError::Lost(format!("{dropped} pieces were dropped")));
     }
     Ok(Painted {
-        path: file.get::<String>("path").map_err(|error| PaintError::Lost(error.to_string()))?.into(),
+        path: file
+            .get::<String>("path")
+            .map_err(|error| PaintError::Lost(error.to_string()))?
+            .into(),
         frames: count("frames")?,
         samples: count("samples")? + count("silence")?,
         applied,

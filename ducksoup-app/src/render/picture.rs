@@ -54,11 +54,8 @@ pub(super) fn compare(one: &[Picture], other: &[Picture], period: u64, from: u64
         one.iter()
             .filter(|picture| picture.time >= from)
             .filter_map(|picture| {
-                let wanted = if later < 0 {
-                    picture.time.checked_sub(shift)?
-                } else {
-                    picture.time + shift
-                };
+                let wanted =
+                    if later < 0 { picture.time.checked_sub(shift)? } else { picture.time + shift };
                 Some((picture, at(other, wanted, period)?))
             })
             .collect()
@@ -164,7 +161,8 @@ mod tests {
         let film = film(60, 0, 128);
         let found = compare(&film, &film, PERIOD, 0);
         assert_eq!(found.later, 0);
-        let seconds: Vec<_> = found.seconds.iter().map(|(at, second)| (*at, second.pictures)).collect();
+        let seconds: Vec<_> =
+            found.seconds.iter().map(|(at, second)| (*at, second.pictures)).collect();
         assert_eq!(seconds, [(0, 25), (1, 25), (2, 10)]);
         assert!(found.seconds.iter().all(|(_, s)| s.psnr >= SAME && s.colour == 0.0));
     }

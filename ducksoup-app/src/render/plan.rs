@@ -14,7 +14,7 @@
 //! ```
 
 use super::table::{self, Applied, Command, Table};
-use crate::archive::manifest::{Entry, Manifest, Track};
+use crate::archive::manifest::{Entry, Manifest};
 use crate::interaction::sdp::{Codec, Kind};
 use ducksoup_signaller::protocol::{JoinOptions, RecordingMode};
 use gstducksoup::fxcontrol::Description;
@@ -77,8 +77,11 @@ pub(super) struct Part {
     pub(super) timeline: String,
     /// What the table says was set.
     pub(super) applied: Vec<Applied>,
-    /// From where on the first picture is shown (ns in the file), where that is before its time.
+    /// Where the grid begins (ns in the file), for pictures of a constant rate: the first one is shown
+    /// from there.
     pub(super) from: Option<u64>,
+    /// When its first piece was (ns in the file).
+    pub(super) first: u64,
 }
 
 /// Why there is nothing to render. Each is a sentence for whoever asked.
@@ -135,7 +138,9 @@ pub(super) enum PlanError {
         why: String,
     },
     /// Names that two effects share, or that none has.
-    #[error("line {line} of the table of events moves {effect:?}, and no effect of {user} is called so")]
+    #[error(
+        "line {line} of the table of events moves {effect:?}, and no effect of {user} is called so"
+    )]
     Nobody {
         /// Where it stands.
         line: usize,
@@ -263,7 +268,9 @@ fn job(
             fx: fx.to_owned(),
             timeline: table::timeline(commands, shift),
             applied,
-            from: (kind == Kind::Video).then(|| first_shown(track, wet)).flatten(),
+            from: (kind == Kind::Video && options.recording_mode != RecordingMode::Free)
+                .then(|| first_slot(offset, options.framerate)),
+            first: track.first.unwrap_or(0),
         })
     };
     let (audio, video) = (part(Kind::Audio), part(Kind::Video));
@@ -335,18 +342,19 @@ fn offset(name: &str, started: Timestamp) -> u64 {
     if since.abs() <= i128::from(ROUNDED) { 0 } else { u64::try_from(since).unwrap_or(0) }
 }
 
-/// From where on a file's first picture is shown: from where the recorded one's was. A dry file
-/// begins with a sender's first keyframe; what was shown before it is not there to be rendered.
-fn first_shown(dry: &Track, wet: Option<&Entry>) -> Option<u64> {
-    let wet = wet.and_then(|entry| {
-        entry.tracks.iter().find(|track| track.pad.ends_with("video")).and_then(|track| track.first)
-    });
-    let from = wet.unwrap_or(0);
-    dry.first.filter(|first| from < *first).map(|_| from)
+/// Where in a file that begins at `offset` the grid's first slot is, in ns. A dry file begins with the
+/// sender's first keyframe: what was shown before it is not there to be rendered, and that picture
+/// stands for it. A wet file that began a slot late would be no shorter for it.
+fn first_slot(offset: u64, framerate: u32) -> u64 {
+    let (offset, rate) = (u128::from(offset), u128::from(framerate.max(1)));
+    let slot = (offset * rate).div_ceil(1_000_000_000);
+    let start = (2 * slot * 1_000_000_000 + rate) / (2 * rate);
+    // Rounding may put it a nanosecond before.
+    u64::try_from(start.saturating_sub(offset)).unwrap_or(0)
 }
 
-/// How long the file is to be: as the recorded wet one; else up to the run's end, if the dry file
-/// reaches it.
+/// How long the file is to be: as the recorded wet one, or else the dry one; up to the run's end, if that one
+/// all but reaches it.
 fn length(
     run: &Manifest,
     options: &JoinOptions,
@@ -355,11 +363,8 @@ fn length(
     offset: u64,
 ) -> u64 {
     let last = |entry: &Entry| entry.tracks.iter().map(|track| track.last).max().unwrap_or(0);
-    if let Some(wet) = wet {
-        return last(wet);
-    }
     let rest = (u64::from(options.duration) * 1_000_000_000).saturating_sub(offset);
-    let last = last(dry);
+    let last = last(wet.unwrap_or(dry));
     if run.state == "ended" && last.saturating_add(SHORT) >= rest { rest } else { last }
 }
 

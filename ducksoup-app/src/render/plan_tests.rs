@@ -72,14 +72,15 @@ fn commands_go_to_the_effect_of_their_name_and_those_from_before_t0_have_a_time(
     let jobs = jobs(&run, &events, Wishes::default()).expect("a job");
     let [job] = &jobs[..] else { panic!("{jobs:?}") };
     assert_eq!(job.name, format!("{FIRST}wet-render"));
-    assert_eq!((job.base, job.offset, job.end), (502 * MS, 0, 10_010 * MS));
+    assert_eq!((job.base, job.offset, job.end), (502 * MS, 0, 10_000 * MS));
     assert_eq!(job.origin(), 502 * MS);
-    let (audio, video) = (job.audio.as_ref().expect("sound"), job.video.as_ref().expect("pictures"));
+    let (audio, video) =
+        (job.audio.as_ref().expect("sound"), job.video.as_ref().expect("pictures"));
     assert_eq!(audio.timeline, "0.002000000 voice pitch '1.5' 2.000000000 linear");
     // Two milliseconds early: the picture at which it began must not be missed.
     assert_eq!(video.timeline, "1.500000000 face hue '0.5' 0.000000000 linear");
     assert_eq!((audio.applied.len(), video.applied.len()), (0, 1));
-    assert_eq!((audio.from, video.from), (None, Some(40 * MS)));
+    assert_eq!((audio.from, video.from, video.first), (None, Some(0), 300 * MS));
     assert_eq!((audio.codec, video.codec), (Codec::Opus, Codec::H264));
 }
 
@@ -103,7 +104,9 @@ fn a_file_of_who_came_back_has_its_own_zero_and_its_own_commands() {
     // Nothing wet was recorded: up to the run's end, which the first dry file all but reaches.
     assert_eq!(first.end, 10_000 * MS);
     assert_eq!(second.end, 10_000 * MS - 3_499_321_099);
-    assert_eq!(first.video.as_ref().and_then(|video| video.from), Some(0));
+    let from = |job: &Job| job.video.as_ref().and_then(|video| video.from);
+    // The grid is the run's: its slots are each 40 ms from t0, here the one at 3520 ms.
+    assert_eq!((from(first), from(second)), (Some(0), Some(20_678_901)));
 }
 
 #[test]
@@ -132,6 +135,7 @@ fn a_run_of_free_keeps_its_rate() {
     options["recording_mode"] = "free".into();
     let jobs = jobs(&run(&options, &[dry(FIRST)]), &table(""), Wishes::default()).expect("a job");
     assert!(!jobs[0].is_constant());
+    assert_eq!(jobs[0].video.as_ref().and_then(|video| video.from), None);
 }
 
 #[test]

@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 /// the millisecond, and sound is cut into slices of 5 ms (`fxcontrol`).
 const SLACK: i64 = 5_000_000;
 
+/// Two values that are further apart (ns) are not of one ramp: it tells one each 100 ms (`fxcontrol`), or at
+/// the next picture.
+const MOVING: i64 = 200_000_000;
+
 /// How one property went.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Followed {
@@ -37,12 +41,13 @@ impl Followed {
     }
 }
 
-/// Follows each property of the table.
-pub(super) fn follow(logged: &[Applied], rendered: &[Applied]) -> Vec<Followed> {
+/// Follows each property of the table, in order of time, from `zero` (ns of the run's timeline) on: that is
+/// where the file begins, and the render sets what it finds.
+pub(super) fn follow(logged: &[Applied], rendered: &[Applied], zero: i64) -> Vec<Followed> {
     let target = |aim: &Aim| format!("{}.{}", aim.effect, aim.property);
-    let mut by_target: BTreeMap<String, (Vec<&Applied>, Vec<&Applied>)> = BTreeMap::new();
+    let mut by_target: BTreeMap<String, (Vec<Applied>, Vec<&Applied>)> = BTreeMap::new();
     for applied in logged {
-        by_target.entry(target(&applied.aim)).or_default().0.push(applied);
+        by_target.entry(target(&applied.aim)).or_default().0.push(applied.clone());
     }
     for applied in rendered {
         if let Some((_, rendered)) = by_target.get_mut(&target(&applied.aim)) {
@@ -51,7 +56,8 @@ pub(super) fn follow(logged: &[Applied], rendered: &[Applied]) -> Vec<Followed> 
     }
     by_target
         .into_iter()
-        .map(|(target, (logged, rendered))| {
+        .map(|(target, (mut logged, rendered))| {
+            begin(&mut logged, rendered.first().map_or(zero, |first| first.onset), zero);
             let numbers = logged.iter().filter_map(|applied| number(applied));
             let range = numbers.fold(None, |range, number| {
                 let (least, greatest) = range.unwrap_or((number, number));
@@ -69,11 +75,22 @@ pub(super) fn follow(logged: &[Applied], rendered: &[Applied]) -> Vec<Followed> 
         .collect()
 }
 
+/// Of the values from before `zero` only one that stood still then is of any use: it holds at `first`.
+fn begin(logged: &mut Vec<Applied>, first: i64, zero: i64) {
+    let before = logged.partition_point(|applied| applied.onset < zero);
+    let Some(last) = before.checked_sub(1) else { return };
+    let next = logged.get(before).map_or(i64::MAX, |next| next.onset);
+    let stands = next.saturating_sub(logged[last].onset) > MOVING;
+    logged[last].onset = logged[last].onset.max(first);
+    logged.drain(..if stands { last } else { before });
+}
+
 /// How far a value is from where the render was then.
 fn difference(logged: &Applied, rendered: &[&Applied]) -> f64 {
     // Where the render was at any time within the slack: the least difference counts.
     let times = [-SLACK, 0, SLACK].map(|slack| logged.onset.saturating_add(slack));
-    let near = rendered.iter().filter(|applied| applied.onset.abs_diff(logged.onset) <= SLACK as u64);
+    let near =
+        rendered.iter().filter(|applied| applied.onset.abs_diff(logged.onset) <= SLACK as u64);
     let there = times.into_iter().filter_map(|time| at(rendered, time));
     let there = there.chain(near.map(|applied| place(applied)));
     let here = place(logged);
@@ -138,8 +155,9 @@ mod tests {
     #[test]
     fn the_same_ramp_reported_at_other_times_is_the_same() {
         let logged = applied(&[(0, "1"), (100, "1.1"), (200, "1.2"), (1000, "1.2")]);
-        let rendered = applied(&[(0, "1"), (70, "1.07"), (170, "1.17"), (200, "1.2"), (1003, "1.2")]);
-        let followed = follow(&logged, &rendered);
+        let rendered =
+            applied(&[(0, "1"), (70, "1.07"), (170, "1.17"), (200, "1.2"), (1003, "1.2")]);
+        let followed = follow(&logged, &rendered, 0);
         assert_eq!(followed.len(), 1);
         assert_eq!((followed[0].target.as_str(), followed[0].values), ("fx.pitch", 4));
         assert_eq!(followed[0].range, Some((1.0, 1.2)));
@@ -149,19 +167,29 @@ mod tests {
     #[test]
     fn a_ramp_that_went_elsewhere_is_told_with_its_time() {
         let logged = applied(&[(0, "1"), (100, "1.1"), (200, "1.2")]);
-        let followed = follow(&logged, &applied(&[(0, "1"), (200, "1.1")]));
+        let followed = follow(&logged, &applied(&[(0, "1"), (200, "1.1")]), 0);
         assert!((followed[0].share() - 0.5).abs() < 1e-9, "{followed:?}");
         assert_eq!(followed[0].worst.1, 200_000_000);
-        let followed = follow(&logged, &[]);
+        let followed = follow(&logged, &[], 0);
         assert!((followed[0].worst.0 - 1.2).abs() < 1e-9, "{followed:?}");
     }
 
     #[test]
     fn words_are_the_same_or_not() {
         let logged = applied(&[(0, "sepia"), (500, "heat")]);
-        let same = follow(&logged, &applied(&[(2, "sepia"), (501, "heat")]));
+        let same = follow(&logged, &applied(&[(2, "sepia"), (501, "heat")]), 0);
         assert!(same[0].share() == 0.0, "{same:?}");
-        let other = follow(&logged, &applied(&[(2, "sepia")]));
+        let other = follow(&logged, &applied(&[(2, "sepia")]), 0);
         assert!(other[0].share() == 1.0, "{other:?}");
+    }
+
+    #[test]
+    fn what_stood_still_before_zero_holds_from_the_first_piece_on() {
+        let logged = applied(&[(-900, "1"), (-500, "2"), (700, "3")]);
+        let followed = follow(&logged, &applied(&[(40, "2"), (700, "3")]), 0);
+        assert_eq!((followed[0].values, followed[0].worst.0), (2, 0.0), "{followed:?}");
+        let moving = applied(&[(-900, "1"), (-50, "1.9"), (50, "2")]);
+        let followed = follow(&moving, &applied(&[(40, "1.99"), (50, "2")]), 0);
+        assert_eq!((followed[0].values, followed[0].worst.0), (1, 0.0), "{followed:?}");
     }
 }

@@ -6,9 +6,12 @@ use crate::interaction::sdp::Codec;
 use gst::prelude::*;
 use gst_app::AppSink;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// How long a file may give nothing at all. Ours: decoders make hundreds of pictures a second.
-const STALLED: gst::ClockTime = gst::ClockTime::from_seconds(60);
+const STALLED: Duration = Duration::from_secs(60);
+/// How often is looked whether it has failed.
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// Decoded pieces that may wait. Ours: enough for two threads to work side by side.
 const AHEAD: u32 = 8;
 
@@ -28,7 +31,7 @@ pub(super) enum ReadError {
     #[error("cannot be decoded: {0}")]
     Damaged(String),
     /// Nothing comes out any more.
-    #[error("nothing came out for {} s", STALLED.seconds())]
+    #[error("nothing came out for {} s", STALLED.as_secs())]
     Stalled,
 }
 
@@ -86,12 +89,19 @@ impl Reader {
     /// # Errors
     /// The first error of a parser or a decoder.
     pub(super) fn next(&self) -> Result<Option<Piece>, ReadError> {
+        let until = Instant::now() + STALLED;
         loop {
-            let Some(sample) = self.sink.try_pull_sample(STALLED) else {
+            let Some(sample) = self.sink.try_pull_sample(LOOK) else {
                 if let Some(error) = self.complaint() {
                     return Err(error);
                 }
-                return if self.sink.is_eos() { Ok(None) } else { Err(ReadError::Stalled) };
+                if self.sink.is_eos() {
+                    return Ok(None);
+                }
+                if Instant::now() > until {
+                    return Err(ReadError::Stalled);
+                }
+                continue;
             };
             let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
             let buffer = sample.buffer_owned();
@@ -99,8 +109,9 @@ impl Reader {
             else {
                 continue;
             };
-            // What lies outside the segment is not to be shown.
-            if let Some(time) = buffer.pts().and_then(|pts| segment.to_running_time(pts)) {
+            // Not its running time: demuxers let that begin with the first piece. What lies outside the
+            // segment is not to be shown.
+            if let Some(time) = buffer.pts().and_then(|pts| segment.to_stream_time(pts)) {
                 return Ok(Some(Piece { time: time.nseconds(), caps, buffer }));
             }
         }

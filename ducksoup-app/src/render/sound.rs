@@ -282,7 +282,8 @@ mod tests {
         let one = tone(4.0, 0.5, glide);
         for milliseconds in [-40i32, 0, 7, 60] {
             let late = f64::from(milliseconds) / 1000.0;
-            let found = lag(&one, &tone(4.0, 0.5, |at| glide(at - late))).expect("something happens");
+            let found =
+                lag(&one, &tone(4.0, 0.5, |at| glide(at - late))).expect("something happens");
             assert!((found - f64::from(milliseconds)).abs() < 1.5, "{found} for {milliseconds}");
         }
         let steady = tone(4.0, 0.5, |_| 440.0);

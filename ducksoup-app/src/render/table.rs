@@ -117,14 +117,8 @@ impl Table {
         let header: Vec<_> = lines.next().unwrap_or(("", 1)).0.split('\t').collect();
         let place = |name: &str| header.iter().position(|column| *column == name);
         let places = COLUMNS.map(place);
-        let [
-            Some(onset),
-            Some(duration),
-            Some(participant),
-            Some(kind),
-            Some(target),
-            Some(value),
-        ] = places
+        let [Some(onset), Some(duration), Some(participant), Some(kind), Some(target), Some(value)] =
+            places
         else {
             return Err(TableError { line: 1, fault: TableFault::Header });
         };
@@ -322,7 +316,11 @@ mod tests {
         let seconds = |column, text: &str| F::Seconds { column, text: text.into() };
         for (rows, line, fault) in [
             ("1\t2\n", 2, F::Columns { is: 2, wanted: 6 }),
-            ("1\tn/a\tann\tjoined\tn/a\t1\nx\t0\ta\tfx_started\tb.c\t1\n", 3, seconds("onset", "x")),
+            (
+                "1\tn/a\tann\tjoined\tn/a\t1\nx\t0\ta\tfx_started\tb.c\t1\n",
+                3,
+                seconds("onset", "x"),
+            ),
             ("1e9\t0\ta\tfx_started\tb.c\t1\n", 2, seconds("onset", "1e9")),
             ("nan\t0\ta\tfx_applied\tb.c\t1\n", 2, seconds("onset", "nan")),
             ("1\t-1\ta\tfx_started\tb.c\t1\n", 2, seconds("duration", "-1")),

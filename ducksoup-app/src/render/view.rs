@@ -18,7 +18,9 @@ impl View {
         }
         let target = ProgressDrawTarget::stderr();
         let bar = ProgressBar::with_draw_target(Some(length / 1_000_000), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:20} {percent:>3} % {eta:>4} {wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:20} {percent:>3} % {eta:>4} {wide_msg}")
+        {
             bar.set_style(style);
         }
         bar.set_message(name.to_owned());
