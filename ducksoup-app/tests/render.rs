@@ -265,12 +265,12 @@ fn assert_same_sound(recorded: &Path, rendered: &Path) {
     let seconds = |sound: &[f64]| sound.len() as f64 / RATE;
     assert!((seconds(&old) - seconds(&new)).abs() < 0.03, "{} {}", seconds(&old), seconds(&new));
     // While nothing moves, the tone is the same.
-    for at in [0.5, 5.0, 6.0, 7.0] {
+    for at in [0.5, 4.5, 5.0, 5.5] {
         let (old, new) = (frequency(&old, at), frequency(&new, at));
         assert!((new / old - 1.0).abs() < 0.01, "{old} Hz and {new} Hz at {at} s");
     }
     assert!((frequency(&new, 0.5) / TONE - 1.0).abs() < 0.01, "the voice as it was");
-    assert!((frequency(&new, 6.0) / (0.8 * TONE) - 1.0).abs() < 0.01, "and as it was made");
+    assert!((frequency(&new, 5.5) / (0.8 * TONE) - 1.0).abs() < 0.01, "and as it was made");
     // The ramp is the same one, at the same time and where the log says. `pitch` takes a new value
     // with each piece of some 60 ms that it cuts, so its way is a staircase: what counts is the mean
     // of many steps.
@@ -289,8 +289,7 @@ fn assert_same_sound(recorded: &Path, rendered: &Path) {
         late += (wanted - new) / slope / 60.0;
         worst = f64::max(worst, (new / old - 1.0).abs());
     }
-    eprintln!("{shift} s later than recorded, {late} s later than logged, {worst} apart");
-    assert!(shift.abs() < 0.1 && worst < 0.05, "{shift} s later, {worst} apart");
+    assert!(shift.abs() <= 0.010 && worst <= 0.01, "{shift} s later, {worst} apart");
     // `pitch` sounds a little before its time, by less than one piece (SoundTouch: 82 ms at most).
     assert!(late.abs() < 0.09, "{late} s later than the log says");
 }
@@ -321,13 +320,8 @@ fn is_rendered(format: &str, mode: &str, files: &[(&str, &[fn(&Path, &Path)])]) 
     let folder = conversation(data.path(), format, mode);
     let output = render(data.path(), &["--compare"]);
     let said = text(&output);
-    // What `pitch` made of a stream that was moved before t0 (a busy machine's first second) lies
-    // elsewhere than what it makes of the dry file, and the reviewer is told.
-    let differs = said.lines().filter(|line| line.starts_with("DIFFERS"));
-    let differs: Vec<_> = differs.filter(|line| !line.contains("the sound comes")).collect();
-    assert!(differs.is_empty(), "{said}");
-    let good = !said.contains("DIFFERS");
-    assert_eq!(output.status.code(), Some(if good { 0 } else { 1 }), "{said}");
+    assert!(output.status.success() && !said.contains("DIFFERS"), "{said}");
+    assert_eq!(said.matches("It is as it was recorded.").count(), files.len(), "{said}");
     assert_eq!(said.matches("none further off than 0.").count(), 4, "of all properties: {said}");
     assert!(!said.contains("u-ben"), "nothing of Ben's was changed: {said}");
     for (ending, same) in files {
