@@ -83,7 +83,7 @@ pub(super) fn seconds(one: &Samples, other: &Samples) -> Vec<Second> {
                 one: frequency(middle.0),
                 other: frequency(middle.1),
                 apart,
-                louder: (levels.0.max(levels.1) > SILENCE).then(|| levels.1 - levels.0),
+                louder: (levels.0.max(levels.1) > SILENCE).then_some(levels.1 - levels.0),
             }
         })
         .collect()
