@@ -315,8 +315,11 @@ fn assert_same_pictures(recorded: &Path, rendered: &Path) {
     assert!(turn > 40.0, "the colour has turned by {turn} degrees");
 }
 
+/// What two files, a recorded and a rendered one, must be alike in.
+type Alike = &'static [fn(&Path, &Path)];
+
 /// What a conversation left is rendered, and is as it was recorded: for each file its ending and how it is read.
-fn is_rendered(format: &str, mode: &str, files: &[(&str, &[fn(&Path, &Path)])]) {
+fn is_rendered(format: &str, mode: &str, files: &[(&str, Alike)]) {
     let data = TempDir::new().expect("a folder");
     let folder = conversation(data.path(), format, mode);
     let output = render(data.path(), &["--compare"]);
@@ -359,7 +362,7 @@ fn what_was_done_in_h264_is_done_again() {
 
 #[test]
 fn what_was_done_in_vp8_in_separate_files_is_done_again() {
-    let files: &[(&str, &[fn(&Path, &Path)])] =
+    let files: &[(&str, Alike)] =
         &[("audio-wet.ogg", &[assert_same_sound]), ("video-wet.mkv", &[assert_same_pictures])];
     is_rendered("VP8", "split", files);
 }
