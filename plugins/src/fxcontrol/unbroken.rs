@@ -158,30 +158,28 @@ mod imp {
             let Piece { info, time, frames } = &piece;
             let rate = info.rate();
             let said = to_frames(*time, rate);
-            let (place, is_first) = {
+            let place = {
                 let mut stream = self.stream();
-                let is_first = stream.laying.is_none();
                 let laying = stream.laying.get_or_insert_with(|| Laying::new(rules(info), said));
-                (laying.lay(said, *frames), is_first)
+                laying.lay(said, *frames)
             };
-            let at = match place {
+            let (at, seam) = match place {
                 Place::Surplus => return Ok(gst::FlowSuccess::Ok),
+                Place::At { silence: 0, at } if at == said => (at, Seam::AsItCame),
+                Place::At { silence: 0, at } => (at, Seam::None),
                 Place::At { silence, at } => {
-                    if silence > 0 {
-                        let pts = moved(&buffer, *time, at - silence, rate);
-                        self.srcpad.push(silent(info, pts, silence)?)?;
-                    }
-                    at
+                    let pts = moved(&buffer, *time, at - silence, rate);
+                    self.srcpad.push(silent(info, pts, silence)?)?;
+                    (at, Seam::None)
                 }
                 Place::Anew { at, .. } => {
                     self.restart();
-                    at
+                    (at, Seam::Here)
                 }
             };
             let mut buffer = buffer;
             let pts = moved(&buffer, *time, at, rate);
-            let anew = is_first || matches!(place, Place::Anew { .. });
-            restamp(&mut buffer, pts, *frames, rate, anew);
+            restamp(&mut buffer, pts, *frames, rate, seam);
             self.srcpad.push(buffer)
         }
 
@@ -217,9 +215,8 @@ mod imp {
     impl Stream {
         fn piece(&self, buffer: &gst::BufferRef) -> Option<Piece> {
             let info = self.audio.clone()?;
-            let event = match self.segment.as_ref()?.view() {
-                gst::EventView::Segment(event) => event,
-                _ => return None,
+            let gst::EventView::Segment(event) = self.segment.as_ref()?.view() else {
+                return None;
             };
             let segment = event.segment().downcast_ref::<gst::ClockTime>()?;
             let plain = (segment.rate() - 1.0).abs() < f64::EPSILON;
@@ -243,32 +240,35 @@ mod imp {
         gst::ClockTime::from_nseconds(scale(frames, SECOND, rate.into()))
     }
 
-    /// Gives a buffer the timestamps of its place; one that has them stays as it is.
+    /// Whether a buffer is told to follow nothing.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Seam {
+        AsItCame,
+        None,
+        Here,
+    }
+
+    /// Gives a buffer the timestamps of its place; one that has them keeps its own.
     fn restamp(
         buffer: &mut gst::Buffer,
         pts: Option<gst::ClockTime>,
         frames: u64,
         rate: u32,
-        anew: bool,
+        seam: Seam,
     ) {
-        const BREAKS: gst::BufferFlags = gst::BufferFlags::DISCONT.union(gst::BufferFlags::RESYNC);
-        // A nanosecond is the rounding of whoever made the buffer.
-        let same = buffer.pts().zip(pts).is_some_and(|(a, b)| a.absdiff(b).nseconds() <= 1);
-        if same && buffer.flags().intersects(BREAKS) == anew {
+        if seam == Seam::AsItCame {
             return;
         }
         let buffer = buffer.make_mut();
-        if !same {
-            buffer.set_pts(pts);
-            buffer.set_dts(gst::ClockTime::NONE);
-            buffer.set_duration(length(frames, rate));
-            buffer.set_offset(NO_OFFSET);
-            buffer.set_offset_end(NO_OFFSET);
-        }
-        if anew {
+        buffer.set_pts(pts);
+        buffer.set_dts(gst::ClockTime::NONE);
+        buffer.set_duration(length(frames, rate));
+        buffer.set_offset(NO_OFFSET);
+        buffer.set_offset_end(NO_OFFSET);
+        if seam == Seam::Here {
             buffer.set_flags(gst::BufferFlags::DISCONT);
         } else {
-            buffer.unset_flags(BREAKS);
+            buffer.unset_flags(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
         }
     }
 
