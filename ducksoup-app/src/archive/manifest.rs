@@ -36,6 +36,9 @@ pub struct Manifest {
     /// t0, UTC: zero in every file that begins with the run. None when it never started.
     #[serde(default)]
     pub started: Option<String>,
+    /// The same in ns of that machine's monotonic clock.
+    #[serde(default)]
+    pub started_monotonic: Option<u64>,
     /// Each user's options, by their latest join.
     pub participants: BTreeMap<String, JoinOptions>,
     /// What it recorded.
@@ -63,6 +66,9 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
+    /// Its zero on the run's timeline, in ns since t0: not 0 in the file of a reconnection.
+    #[serde(default)]
+    pub offset: i64,
     /// What it holds.
     pub tracks: Vec<Track>,
 }
@@ -142,6 +148,8 @@ pub fn read_all(folder: &Path) -> Result<Vec<Manifest>, ManifestError> {
     let manifests: Vec<_> = names(folder)?
         .into_iter()
         .filter(|name| name.starts_with("i-") && name.ends_with(".json"))
+        // What the columns of the table of events mean.
+        .filter(|name| !name.ends_with("-events.json"))
         .map(|name| read(&folder.join(name)))
         .collect::<Result<_, _>>()?;
     if manifests.is_empty() { Err(ManifestError::Empty(folder.to_owned())) } else { Ok(manifests) }
@@ -187,6 +195,7 @@ mod tests {
             samples: 0,
             silence: 0,
             complete: true,
+            offset: 0,
             tracks: Vec::new(),
         };
         let folder = Path::new("/data/study/dyad");
