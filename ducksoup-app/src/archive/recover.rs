@@ -211,7 +211,7 @@ fn complete(path: &Path) -> Result<Outcome, String> {
     let Some(plan) = plan::plan(&run, &names) else {
         return Ok(Outcome::Whole);
     };
-    let mut work = Work { path, folder, run, text, hold };
+    let mut work = Work { folder, run, text, hold };
     work.complete(&plan)
         .map(|files| Outcome::Recovered { files })
         .map_err(|error| error.to_string())
@@ -228,7 +228,6 @@ fn files(folder: &Path) -> Vec<String> {
 
 /// A run that is being completed.
 struct Work<'a> {
-    path: &'a Path,
     folder: &'a Path,
     run: Manifest,
     /// The manifest with all that it says.
@@ -243,9 +242,7 @@ impl Work<'_> {
         for name in &plan.files {
             files.extend(self.file(name)?);
         }
-        if plan.unended {
-            self.close_events()?;
-        }
+        self.close_events(if plan.unended { plan::INTERRUPTED } else { &self.run.state })?;
         let recovered = Recovered {
             time: Timestamp::now().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -266,7 +263,12 @@ impl Work<'_> {
             return Ok(None);
         }
         let whole = pieces::whole(name.format, file, length)?;
-        let torn = if whole.length == 0 { 0 } else { length - whole.length };
+        // Readers complain of half a fragment or cluster, or show a torn picture. Half a page of Ogg
+        // they pass over, as RFC 3533 wants it.
+        let torn = match (whole.length, name.format) {
+            (0, _) | (_, pieces::Format::Ogg) => 0,
+            (whole, _) => length - whole,
+        };
         if torn > 0 {
             self.cut(name, &path, whole.length, torn)?;
         }
@@ -314,12 +316,11 @@ impl Work<'_> {
 
     fn save(&mut self) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(&self.text)?;
-        self.hold = hold::replace(self.path, &text)?;
-        Ok(())
+        self.hold.replace(&text)
     }
 
-    /// Closes the table of events, where there is one.
-    fn close_events(&self) -> io::Result<()> {
+    /// Closes the table of events with the state of the run, where there is one that is not closed.
+    fn close_events(&self, state: &str) -> io::Result<()> {
         let path = self.folder.join(format!("i-{}-events.tsv", self.run.id));
         let is_file = fs::symlink_metadata(&path).is_ok_and(|about| about.file_type().is_file());
         if !is_file {
@@ -327,7 +328,7 @@ impl Work<'_> {
         }
         let mut table = String::new();
         File::open(&path)?.take(MAX_TABLE).read_to_string(&mut table)?;
-        let Some(closing) = plan::closing(&table, self.last_heard()) else {
+        let Some(closing) = plan::closing(&table, state, self.last_heard()) else {
             return Ok(());
         };
         let mut file = File::options().append(true).open(&path)?;

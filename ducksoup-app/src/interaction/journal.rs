@@ -8,7 +8,7 @@ use super::carrier::ToDoor;
 use super::events::{self, Event};
 use super::gstreamer_log::Words;
 use super::naming::{Run, stamp};
-use crate::archive::hold::{self, Hold};
+use crate::archive::hold::Hold;
 use crate::log::messages::{About, Level, Message};
 use ducksoup_signaller::frame::{Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -79,7 +79,7 @@ pub struct Journal {
     started: Option<Instant>,
     manifest: Manifest,
     /// Ends with the process.
-    hold: Option<Hold>,
+    hold: Hold,
 }
 
 impl Journal {
@@ -104,6 +104,7 @@ impl Journal {
             participants: BTreeMap::new(),
             files: Vec::new(),
         };
+        let hold = Hold::new(opening.settings.data.join(run.manifest()));
         Self {
             run,
             data: opening.settings.data.clone(),
@@ -114,7 +115,7 @@ impl Journal {
             created: Instant::now(),
             started: None,
             manifest,
-            hold: None,
+            hold,
         }
     }
 
@@ -291,14 +292,11 @@ impl Journal {
             .map_err(std::io::Error::other)
             .and_then(|text| {
                 create_parent(&path)?;
-                hold::replace(&path, &text)
+                self.hold.replace(&text)
             });
-        match saved {
-            Ok(hold) => self.hold = Some(hold),
-            Err(error) => {
-                let fields = json!({"error": error.to_string()});
-                self.log(Message::ManifestWriteFailed, None, fields);
-            }
+        if let Err(error) = saved {
+            let fields = json!({"error": error.to_string()});
+            self.log(Message::ManifestWriteFailed, None, fields);
         }
     }
 }

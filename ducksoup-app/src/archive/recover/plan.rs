@@ -212,10 +212,10 @@ pub struct Closing {
     pub line: String,
 }
 
-/// Closes a table of events whose run ended by a fault; `last` is when it was last heard of, in
-/// seconds of its timeline. `None` when it is closed, or is none.
+/// Closes the table of events of a run that ended in that state; `last` is when it was last heard of,
+/// in seconds of its timeline. `None` when it is closed, or is none.
 #[must_use]
-pub fn closing(table: &str, last: f64) -> Option<Closing> {
+pub fn closing(table: &str, state: &str, last: f64) -> Option<Closing> {
     let keep = table.rfind('\n')? + 1;
     let mut lines = table[..keep].lines();
     let columns: Vec<&str> = lines.next()?.split('\t').collect();
@@ -231,7 +231,7 @@ pub fn closing(table: &str, last: f64) -> Option<Closing> {
     }
     let cells = (0..columns.len()).map(|column| match column {
         column if column == onset => format!("{last:.6}"),
-        column if column == kind => INTERRUPTED.to_owned(),
+        column if column == kind => state.to_owned(),
         // BIDS, "Tabular files": what has no value.
         _ => "n/a".to_owned(),
     });

@@ -150,16 +150,16 @@ fn a_table_of_events_is_closed_once_behind_its_last_whole_line() {
         (format!("{head}{started}{late}"), "", line("9.500000")),
         (format!("{head}{started}"), "7.1\tn/a\tann\tende", line("7.250000")),
     ] {
-        let closing = closing(&format!("{table}{torn}"), 7.25);
+        let closing = closing(&format!("{table}{torn}"), "interrupted", 7.25);
         assert_eq!(closing, Some(Closing { keep: table.len(), line: expected }));
     }
     let renamed = head.replace("type", "trial_type");
-    assert!(closing(&format!("{renamed}{started}"), 1.0).is_some());
+    assert!(closing(&format!("{renamed}{started}"), "ended", 1.0).is_some());
     for word in CLOSING {
         let table = format!("{head}{started}8.0\tn/a\tn/a\t{word}\tn/a\tn/a\n");
-        assert_eq!(closing(&table, 9.0), None, "{word}");
+        assert_eq!(closing(&table, "ended", 9.0), None, "{word}");
     }
     for none in ["", "onset", "a\tb\n1\t2\n"] {
-        assert_eq!(closing(none, 9.0), None, "{none:?}");
+        assert_eq!(closing(none, "ended", 9.0), None, "{none:?}");
     }
 }
