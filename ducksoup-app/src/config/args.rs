@@ -40,6 +40,14 @@ pub enum Command {
         /// The interaction's folder: data/NAMESPACE/INTERACTION
         folder: PathBuf,
     },
+    /// Complete what runs whose process died, or whose disk was full, have left (serve does so when it starts)
+    Recover {
+        /// The data folder, or data/NAMESPACE, or data/NAMESPACE/INTERACTION
+        folder: PathBuf,
+        /// One JSON object a line for each run that was not whole, instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Put a load on a server: many participants with ready-made media, measured at their ends
     Load(Box<LoadArgs>),
 }

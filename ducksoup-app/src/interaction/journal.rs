@@ -8,6 +8,7 @@ use super::carrier::ToDoor;
 use super::events::{self, Event};
 use super::gstreamer_log::Words;
 use super::naming::{Run, stamp};
+use crate::archive::hold::Hold;
 use crate::log::messages::{About, Level, Message};
 use ducksoup_signaller::frame::{Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -93,6 +94,8 @@ pub struct Journal {
     created: Instant,
     started: Option<Instant>,
     manifest: Manifest,
+    /// Ends with the process.
+    hold: Hold,
 }
 
 impl Journal {
@@ -118,6 +121,7 @@ impl Journal {
             participants: BTreeMap::new(),
             files: Vec::new(),
         };
+        let hold = Hold::new(opening.settings.data.join(run.manifest()));
         Self {
             run,
             data: opening.settings.data.clone(),
@@ -128,6 +132,7 @@ impl Journal {
             created: Instant::now(),
             started: None,
             manifest,
+            hold,
         }
     }
 
@@ -299,16 +304,14 @@ impl Journal {
         files
     }
 
-    /// Replaced in one step, so that a reader never sees half a manifest.
+    /// Replaced in one step, and held: so it is known to be that of a run that lives.
     fn save(&mut self) {
         let path = self.data.join(self.run.manifest());
-        let new = path.with_extension("json.new");
         let saved = serde_json::to_vec_pretty(&self.manifest)
             .map_err(std::io::Error::other)
             .and_then(|text| {
                 create_parent(&path)?;
-                std::fs::write(&new, text)?;
-                std::fs::rename(&new, &path)
+                self.hold.replace(&text)
             });
         if let Err(error) = saved {
             let fields = json!({"error": error.to_string()});
