@@ -6,6 +6,7 @@
 //! - [`interaction`] is the stage: one process for each interaction, with its lifecycle, its
 //!   pipeline, its recordings and its log.
 //! - [`archive`] is what is done with recordings when they are over.
+//! - [`render`] makes the wet streams again from dry recordings.
 //! - [`load`] is a crowd of participants, to see what a server can take.
 //!
 //! The first two speak in the frames of [`ducksoup_signaller::frame`] and know nothing else of each other.
@@ -15,4 +16,5 @@ pub mod config;
 pub mod interaction;
 pub mod load;
 pub mod log;
+pub mod render;
 pub mod serve;

@@ -5,8 +5,8 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{archive, interaction, load, log as app_log, serve};
 use std::io::Write as _;
+use ducksoup_app::{archive, interaction, load, log as app_log, render, serve};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +40,9 @@ fn run() -> anyhow::Result<ExitCode> {
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),
         Some(Command::Recover { folder, json }) => return recover(&folder, json),
+        Some(Command::Render(args)) => {
+            return Ok(if render::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Some(Command::Serve(_)) | None => door()?,
     }
     Ok(ExitCode::SUCCESS)

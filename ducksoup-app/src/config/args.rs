@@ -4,6 +4,7 @@
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
 use crate::load::LoadArgs;
+use crate::render::RenderArgs;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -48,6 +49,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make wet streams again from an interaction's dry recordings and its log of commands
+    Render(Box<RenderArgs>),
     /// Put a load on a server: many participants with ready-made media, measured at their ends
     Load(Box<LoadArgs>),
 }
