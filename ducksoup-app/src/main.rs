@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{archive, interaction, load, log as app_log, serve};
+use ducksoup_app::{archive, export, interaction, load, log as app_log, serve};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +35,7 @@ fn unknown_variables() -> Vec<String> {
 fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Some(Command::Check) => return check(),
+        Some(Command::Export(args)) => return Ok(export::run(&args)),
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),

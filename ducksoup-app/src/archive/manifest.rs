@@ -63,6 +63,9 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
+    /// Of its zero, in nanoseconds after t0; older runs tell it by the name alone.
+    #[serde(default)]
+    pub offset: Option<u64>,
     /// What it holds.
     pub tracks: Vec<Track>,
 }
@@ -187,6 +190,7 @@ mod tests {
             samples: 0,
             silence: 0,
             complete: true,
+            offset: None,
             tracks: Vec::new(),
         };
         let folder = Path::new("/data/study/dyad");

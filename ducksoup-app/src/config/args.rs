@@ -3,6 +3,7 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::export::ExportArgs;
 use crate::load::LoadArgs;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub enum Command {
         /// The interaction's folder: data/NAMESPACE/INTERACTION
         folder: PathBuf,
     },
+    /// Make aligned files of equal length from an interaction's recordings: mp4 and wav for each participant
+    Export(Box<ExportArgs>),
     /// Put a load on a server: many participants with ready-made media, measured at their ends
     Load(Box<LoadArgs>),
 }
