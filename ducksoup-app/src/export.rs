@@ -160,7 +160,12 @@ fn export(args: &ExportArgs) -> Result<(), ExportError> {
         for name in piece.media() {
             let cut = piece.plan.cut;
             let path = ledger.path(&name);
-            view.tell(&format!("{}: {:.3} s, {} pictures", path.display(), cut.seconds(), cut.frames));
+            view.tell(&format!(
+                "{}: {:.3} s, {} pictures",
+                path.display(),
+                cut.seconds(),
+                cut.frames
+            ));
         }
     }
     match &dataset {

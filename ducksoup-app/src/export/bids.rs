@@ -9,7 +9,7 @@
 
 use super::plan::Side;
 use super::table::{NONE, Table};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version that everything but BEP047 follows.
@@ -146,18 +146,32 @@ pub(crate) fn events(
 }
 
 /// What the columns of an events table mean.
-pub(crate) fn events_sidecar(table: &Table) -> Value {
+pub(crate) fn events_sidecar(table: &Table, task: &str) -> Value {
     let meaning = |column: &str| match column {
-        "onset" => "When it began, in seconds of the recordings of this run, on the server's clock",
-        "duration" => "How long it took, in seconds, where that was known when it began",
         "trial_type" => "What happened, by DuckSoup's name for it",
         "participant" => "Whose it is; n/a when it is of the interaction itself",
         "target" => "What it happened to, such as an effect and its property",
         "value" => "What it became",
         _ => "As DuckSoup's documentation of its tables of events says",
     };
-    let column = |name: &String| (name.clone(), json!({"Description": meaning(name)}));
-    Value::Object(table.header.iter().map(column).collect())
+    let mut fields = Map::from_iter([("TaskName".to_owned(), task.into())]);
+    for column in &table.header {
+        let about = match column.as_str() {
+            "onset" => json!({
+                "Description": "When it began, from the first sample of the recordings of this run",
+                "Format": "number",
+                "Units": "s",
+            }),
+            "duration" => json!({
+                "Description": "How long it took, where that was known when it began",
+                "Format": "number",
+                "Units": "s",
+            }),
+            column => json!({"Description": meaning(column)}),
+        };
+        fields.insert(column.clone(), about);
+    }
+    Value::Object(fields)
 }
 
 /// `dataset_description.json`.

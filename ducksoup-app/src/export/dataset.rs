@@ -156,11 +156,12 @@ impl Dataset {
         #[allow(clippy::cast_precision_loss)] // hours in ns
         let later = plan.cut.from as f64 / 1e9;
         let table = Table::parse(&text);
-        let Some(table) = table.and_then(|table| bids::events(&table, later, &self.subjects)) else {
+        let Some(table) = table.and_then(|table| bids::events(&table, later, &self.subjects))
+        else {
             eprintln!("ducksoup-app export: {}: no table of events; left out", path.display());
             return Ok(());
         };
-        let (table, sidecar) = (table.text(), json(&bids::events_sidecar(&table)));
+        let (table, sidecar) = (table.text(), json(&bids::events_sidecar(&table, &self.task)));
         let mut users: Vec<_> = plan.takes.iter().map(|take| take.user.as_str()).collect();
         users.dedup();
         for user in users {

@@ -52,15 +52,18 @@ impl Mp4 {
         let video = source(&canvas.caps()?);
         let audio = source(&sound_caps(i32::try_from(channels).unwrap_or(1)));
         let second = framerate.to_string();
-        let x264 = element("x264enc", &[
-            ("pass", "qual"),
-            ("quantizer", QUALITY),
-            ("speed-preset", "fast"),
-            // In the order in which they are shown: every tool counts them alike.
-            ("bframes", "0"),
-            ("key-int-max", &second),
-            ("option-string", "open-gop=0"),
-        ])?;
+        let x264 = element(
+            "x264enc",
+            &[
+                ("pass", "qual"),
+                ("quantizer", QUALITY),
+                ("speed-preset", "fast"),
+                // In the order in which they are shown: every tool counts them alike.
+                ("bframes", "0"),
+                ("key-int-max", &second),
+                ("option-string", "open-gop=0"),
+            ],
+        )?;
         let bitrate = (BITRATE * u32::try_from(channels).unwrap_or(1)).to_string();
         let aac = element("avenc_aac", &[("bitrate", &bitrate)])?;
         // Sample-exact edit lists: mp4's default timescale would round them.

@@ -121,7 +121,7 @@ mod tests {
             ("a gap: the next one is nearer", vec![0, 99], "aabb"),
             ("a gap: never more than half a slot early", vec![0, 101], "aaab"),
             ("nothing", vec![], "...."),
-            ("a late beginning", vec![90], "...a"),
+            ("a late beginning", vec![101], "...a"),
         ] {
             let slots = wanted.len() as u64;
             assert_eq!(shown(slots, &pictures(&times)), wanted, "{what}");

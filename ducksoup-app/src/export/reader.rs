@@ -10,7 +10,10 @@ use super::plan::{Codec, Container, Source};
 use super::sound;
 use gst::prelude::*;
 use std::path::Path;
+use std::time::Duration;
 
+/// Between two looks at whether a demuxer or a decoder complains.
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// How many decoded buffers may wait.
 const WAITING: u32 = 8;
 
@@ -48,12 +51,11 @@ impl Reader {
         // Dither is noise, and another one each time.
         let convert = element("audioconvert", &[("dithering", "none")])?;
         let resample = element("audioresample", &[])?;
-        Self::open(folder, source, vec![
-            element("opusdec", &[])?,
-            convert,
-            resample,
-            filter(&caps)?,
-        ])
+        Self::open(
+            folder,
+            source,
+            vec![element("opusdec", &[])?, convert, resample, filter(&caps)?],
+        )
     }
 
     fn open(
@@ -63,8 +65,7 @@ impl Reader {
     ) -> Result<Self, MediaError> {
         let running = Running::new()?;
         let location = folder.join(&source.name);
-        let file =
-            gst::ElementFactory::make("filesrc").property("location", &location).build()?;
+        let file = gst::ElementFactory::make("filesrc").property("location", &location).build()?;
         let demuxer = element(
             match source.container {
                 Container::Mp4 => "qtdemux",
@@ -98,13 +99,22 @@ impl Reader {
 
     /// The next one; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Unit>, MediaError> {
+        let mut waited = Duration::ZERO;
         loop {
-            let sample = self.sink.try_pull_sample(gst::ClockTime::from_seconds(STALLED));
+            let sample = self.sink.try_pull_sample(LOOK);
             if let Some(error) = self.running.complaint() {
                 return Err(error);
             }
             let Some(sample) = sample else {
-                return if self.sink.is_eos() { Ok(None) } else { Err(MediaError::Stalled) };
+                if self.sink.is_eos() {
+                    return Ok(None);
+                }
+                // A file that nothing can be read of gives neither samples nor an end.
+                waited += LOOK.into();
+                if waited >= Duration::from_secs(STALLED) {
+                    return Err(MediaError::Stalled);
+                }
+                continue;
             };
             let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
             let time = sample

@@ -128,9 +128,10 @@ pub(crate) fn mix(people: &[Vec<i16>]) -> Vec<i16> {
     let mut mixed = Vec::with_capacity(2 * longest);
     for n in 0..longest {
         for side in 0..2 {
-            let parts = people.iter().zip(&gains).map(|(sound, gain)| {
-                f32::from(sound.get(n).copied().unwrap_or(0)) * gain[side]
-            });
+            let parts = people
+                .iter()
+                .zip(&gains)
+                .map(|(sound, gain)| f32::from(sound.get(n).copied().unwrap_or(0)) * gain[side]);
             let sum = parts.sum::<f32>().round();
             mixed.push(sum.clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16);
         }
@@ -197,6 +198,6 @@ mod tests {
         let loud = mix(&[vec![i16::MAX; 2], vec![i16::MAX; 1]]);
         assert_eq!(loud.len(), 4);
         assert!(loud[0] > 30_000 && loud[2] > loud[3], "{loud:?}");
-        assert_eq!(mix(&[]), []);
+        assert!(mix(&[]).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 //! Makes what is written in one go: one participant's dry or wet files, or all participants side by
 //! side. The files of recordings are decoded once, and everything made from them is written at once.
 
+use super::ExportError;
 use super::canvas::{Canvas, tiles};
 use super::encoder::{Mp4, Wav};
 use super::feed::{Pictures, Sound};
@@ -12,7 +13,6 @@ use super::plan::{Cut, Plan, Side, Size, Take};
 use super::sidecar::{self, Content, Made};
 use super::sound;
 use super::view::View;
-use super::ExportError;
 use crate::archive::manifest::Manifest;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -93,7 +93,10 @@ impl<'a> Piece<'a> {
 
     /// Those of its files that hold media.
     pub(crate) fn media(&self) -> Vec<String> {
-        self.names().into_iter().filter(|name| !name.to_ascii_lowercase().ends_with("json")).collect()
+        self.names()
+            .into_iter()
+            .filter(|name| !name.to_ascii_lowercase().ends_with("json"))
+            .collect()
     }
 
     /// Whether all of it is there already.
@@ -155,7 +158,9 @@ impl<'a> Piece<'a> {
         let movie = ledger.part(&format!("{}.mp4", self.movie));
         let mut movie = match self.size() {
             None => None,
-            Some(size) => Some(Movie::new(&movie, recordings, self.takes(), size, cut, self.channels())?),
+            Some(size) => {
+                Some(Movie::new(&movie, recordings, self.takes(), size, cut, self.channels())?)
+            }
         };
         let sounds = self.takes().iter().map(|take| Sound::new(recordings, &take.audio, cut));
         let mut sounds: Vec<_> = sounds.collect();
@@ -179,8 +184,7 @@ impl<'a> Piece<'a> {
         }
         wav.finish()?;
         let silent = sounds.iter().map(Sound::silent);
-        let mut made: Vec<_> =
-            silent.map(|silent| Made { silent, ..Made::default() }).collect();
+        let mut made: Vec<_> = silent.map(|silent| Made { silent, ..Made::default() }).collect();
         if let Some(movie) = movie {
             for (made, pictures) in made.iter_mut().zip(&movie.pictures) {
                 made.black = pictures.black().to_vec();
