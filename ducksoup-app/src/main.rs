@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
 use std::io::Write as _;
-use ducksoup_app::{archive, interaction, load, log as app_log, render, serve};
+use ducksoup_app::{archive, export, interaction, load, log as app_log, render, serve};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +36,7 @@ fn unknown_variables() -> Vec<String> {
 fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Some(Command::Check) => return check(),
+        Some(Command::Export(args)) => return Ok(export::run(&args)),
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),

@@ -79,9 +79,9 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
-    /// Its zero on the run's timeline, in ns since t0: not 0 in the file of a reconnection.
+    /// Of its zero, in nanoseconds after t0; older runs tell it by the name alone.
     #[serde(default)]
-    pub offset: i64,
+    pub offset: Option<u64>,
     /// What it holds.
     pub tracks: Vec<Track>,
     /// Whether these figures were read from the file afterwards, for want of a report. Silence is
@@ -234,7 +234,7 @@ mod tests {
             samples: 0,
             silence: 0,
             complete: true,
-            offset: 0,
+            offset: None,
             tracks: Vec::new(),
             recovered: false,
             cut: 0,
