@@ -3,7 +3,10 @@
 //! `ducksoup-bench`: measures the real server with real participants, from what comes out.
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
+mod recordings;
+
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(name = "ducksoup-bench", version, about = "Measures DuckSoup")]
@@ -13,8 +16,21 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Do the recordings of one conversation share one time?
+    Recordings(Box<recordings::Args>),
+}
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {}
+fn main() -> ExitCode {
+    let met = match Cli::parse().command {
+        Command::Recordings(args) => recordings::run(&args),
+    };
+    match met {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ducksoup-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
