@@ -3,7 +3,9 @@
 //! `ducksoup-bench`: measures the real server with real participants, from what comes out.
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
+mod network;
 mod recordings;
+mod server;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,15 +19,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Opens a bad connection to a server on this machine
+    Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
     Recordings(Box<recordings::Args>),
 }
 
 fn main() -> ExitCode {
-    let met = match Cli::parse().command {
+    let done = match Cli::parse().command {
+        Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };
-    match met {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

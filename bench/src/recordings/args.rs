@@ -2,9 +2,11 @@
 
 //! What can be typed for `recordings`.
 
+use crate::network::Link;
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Parts of a million in one.
 const MILLION: f64 = 1e6;
@@ -44,6 +46,16 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "CLOCK", default_value = "all")]
     pub(crate) fast_clock: FastClock,
 
+    /// Share of packets that are lost, each way, 0-1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) loss: f64,
+    /// How long each packet travels, each way
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=2_000))]
+    pub(crate) delay: u64,
+    /// How much longer it may take
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=2_000))]
+    pub(crate) jitter: u64,
+
     /// Measure recordings that are there already: a folder <data>/<namespace>/<interaction>
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
@@ -53,9 +65,6 @@ pub(crate) struct Args {
     /// Keep the recordings here, in a new folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "folder")]
     pub(crate) keep: Option<PathBuf>,
-    /// The server's program [default: ducksoup-app beside this one]
-    #[arg(long, value_name = "PROGRAM")]
-    pub(crate) server: Option<PathBuf>,
     /// Put the row into this table (bench/RECORDINGS.md)
     #[arg(long, value_name = "FILE")]
     pub(crate) table: Option<PathBuf>,
@@ -102,6 +111,16 @@ impl Args {
         }
     }
 
+    /// The connection of each participant, each way.
+    pub(crate) fn link(&self) -> Link {
+        Link {
+            loss: self.loss,
+            delay: Duration::from_millis(self.delay),
+            jitter: Duration::from_millis(self.jitter),
+            ..Link::default()
+        }
+    }
+
     /// The command that makes the same measurement again.
     pub(crate) fn command(&self) -> String {
         if let Some(label) = &self.label {
@@ -126,8 +145,16 @@ impl Args {
         if self.fast_clock == FastClock::Sound {
             add("fast-clock", "sound", "");
         }
+        add("loss", &self.loss.to_string(), "0");
+        add("delay", &self.delay.to_string(), "0");
+        add("jitter", &self.jitter.to_string(), "0");
         command
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a number from 0 to 1".to_owned())
 }
 
 #[cfg(test)]
@@ -159,6 +186,10 @@ mod tests {
             let args = typed(words).expect("valid");
             assert_eq!(args.command(), format!("ducksoup-bench recordings {command}"));
         }
+        let args = typed("--loss 0.03 --jitter 30").expect("valid");
+        assert!(args.command().ends_with("--seconds 30 --loss 0.03 --jitter 30"));
+        let (loss, jitter) = (0.03, Duration::from_millis(30));
+        assert_eq!(args.link(), Link { loss, jitter, ..Link::default() });
         let args = typed("--folder f --label l").expect("valid");
         assert_eq!(args.command(), "l");
     }
@@ -172,7 +203,7 @@ mod tests {
 
     #[test]
     fn slips_of_the_finger_are_refused() {
-        for words in ["--participants 1", "--seconds 5", "--size 3x4", "--size 321x240", "--label x"] {
+        for words in ["--participants 1", "--seconds 5", "--size 3x4", "--size 321x240", "--loss 3", "--label x"] {
             assert!(typed(words).is_err(), "{words}");
         }
     }

@@ -3,10 +3,10 @@
 //! `ducksoup-bench recordings`: do the recordings of one conversation share one time?
 //!
 //! The same flashes and beeps, at the same instants (`schedule`), go into every participant
-//! (`source`, `crowd`) of a real server (`server`); then the finished files are read (`reading`:
+//! (`source`, `crowd`) of a real server, through `network`; then the finished files are read (`reading`:
 //! `picture`, `sound`), their flashes and beeps found (`fiducial`), recognised and held against
-//! each other (`compare`, `measure`), and told (`table`). `reading`, `crowd` and `server` apart,
-//! all of this is pure.
+//! each other (`compare`, `measure`), and told (`table`). `reading` and `crowd` apart, all of this
+//! is pure.
 
 mod args;
 mod compare;
@@ -16,20 +16,20 @@ mod measure;
 mod picture;
 mod reading;
 mod schedule;
-mod server;
 mod sound;
 mod source;
 mod table;
 
 pub(crate) use args::Args;
 
+use crate::network::{Gate, Link};
+use crate::server::Server;
 use anyhow::Context as _;
 use compare::identify;
 use crowd::Seat;
 use ducksoup_app::archive::manifest::{self, Entry, Manifest};
 use fiducial::Likeness;
 use measure::{Measures, Recording, Recordings, Side};
-use server::Server;
 use source::Clock;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ use std::time::{Duration, Instant};
 /// Namespace and interaction of a run of ours.
 const NAMESPACE: &str = "bench";
 const INTERACTION: &str = "recordings";
+/// Where the server writes what it records of it.
+const DATA: &str = "data/bench/recordings";
 /// The media begin so long before the interaction at most, in seconds: joining takes its time.
 const LEAD: u64 = 120;
 /// How long the server may take to finish its files after it has said `end`.
@@ -62,32 +64,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     };
     ducksoup_signaller::plugin_register_static().context("the element of the participants")?;
     record(args, folder.path())?;
-    tell(args, &folder.path().join(NAMESPACE).join(INTERACTION))
+    tell(args, &folder.path().join(DATA))
 }
 
-/// Has a conversation recorded below `data`.
-fn record(args: &Args, data: &Path) -> anyhow::Result<()> {
-    let program = args.server.clone().map_or_else(server::beside, Ok)?;
-    let server = Server::start(&program, data, &[])?;
+/// Has a conversation recorded below `folder`.
+fn record(args: &Args, folder: &Path) -> anyhow::Result<()> {
+    let server = Server::start(folder, &[])?;
+    let link = args.link();
+    let gate = match link == Link::default() {
+        true => None,
+        false => Some(Gate::open(&server.uri, link.clone(), link)?),
+    };
+    let uri = gate.as_ref().map_or(server.uri.as_str(), Gate::uri);
     let seconds = u64::from(args.seconds);
     let events = schedule::events((seconds + LEAD) * u64::from(schedule::FRAMERATE));
-    let seats: Vec<Seat> =
-        USERS[..args.participants as usize].iter().map(|user| seat(args, &server, user)).collect();
+    let users = &USERS[..args.participants as usize];
+    let seats: Vec<Seat> = users.iter().map(|user| seat(args, uri, user)).collect();
     let size = (args.size.width, args.size.height);
     crowd::take_part(&seats, size, &events, Duration::from_secs(seconds))?;
-    let folder = data.join(NAMESPACE).join(INTERACTION);
+    let recorded = folder.join(DATA);
     let since = Instant::now();
-    while !manifest::read_all(&folder)?.iter().all(|run| run.state == "ended") {
+    while !manifest::read_all(&recorded)?.iter().all(|run| run.state == "ended") {
         anyhow::ensure!(since.elapsed() < FINISH, "the server does not finish its files");
         std::thread::sleep(LOOK);
     }
-    server.stop()
+    Ok(())
 }
 
-fn seat(args: &Args, server: &Server, user: &str) -> Seat {
+fn seat(args: &Args, uri: &str, user: &str) -> Seat {
     let mut options: Vec<(&'static str, String)> = vec![
-        ("uri", server.signalling.clone()),
-        ("origin", server.origin.clone()),
+        ("uri", uri.to_owned()),
         ("namespace", NAMESPACE.to_owned()),
         ("interaction", INTERACTION.to_owned()),
         ("user", user.to_owned()),

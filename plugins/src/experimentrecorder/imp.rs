@@ -122,7 +122,8 @@ impl ObjectImpl for ExperimentRecorder {
                 .nick("Statistics")
                 .blurb(
                     "For each pad: units received, written, outside (before the origin, after the \
-                     end), gated (without a keyframe, not decodable), dropped (queue full), and \
+                     end), gated (without a keyframe, not decodable, sound for a time that has its sound), \
+                     dropped (queue full), and \
                      bytes written",
                 )
                 .read_only()
