@@ -5,6 +5,7 @@
 
 mod counts;
 mod network;
+mod recordings;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -23,12 +24,22 @@ enum Command {
     Counts(counts::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
+    /// Do the recordings of one conversation share one time?
+    Recordings(Box<recordings::Args>),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let met = match Cli::parse().command {
-        Command::Counts(args) => counts::run(&args)?,
-        Command::Network(args) => network::run(&args).map(|()| true)?,
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Counts(args) => counts::run(&args),
+        Command::Network(args) => network::run(&args).map(|()| true),
+        Command::Recordings(args) => recordings::run(&args),
     };
-    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ducksoup-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -9,6 +9,8 @@
 mod forgiven;
 #[path = "support/program.rs"]
 mod program;
+#[path = "../../ducksoup-signaller/tests/reports/mod.rs"]
+mod reports;
 
 use gst::prelude::*;
 use program::{Served, program};
@@ -119,6 +121,29 @@ fn a_participant_that_may_use_nothing_else_goes_through_the_servers_relay() {
     server.stop(Signal::TERM);
     let log = std::fs::read_to_string(folder.path().join("server.log")).unwrap();
     assert!(log.contains("turn_allocated"), "{log}");
+}
+
+#[test]
+fn the_servers_reports_tell_when_sound_and_picture_were_taken() {
+    init();
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&folder, &[], &[]);
+    let port = server.port;
+    let pipeline = gst::parse::launch(&format!(
+        "audiotestsrc is-live=true ! ducksouppeer name=p signaller::uri=ws://localhost:{port}/ws
+           signaller::interaction=mirror signaller::user=ann signaller::size=1
+           signaller::recording-mode=none signaller::width=160 signaller::height=120
+         videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=15/1 ! p."
+    ));
+    let pipeline = pipeline.unwrap().downcast::<gst::Pipeline>().unwrap();
+    let (told, offs) = std::sync::mpsc::channel();
+    reports::watch(pipeline.upcast_ref(), told);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    // The first two may come before anything could run away.
+    let offs: Vec<f64> = (0..4).map(|_| offs.recv_timeout(LIMIT.into()).unwrap()).collect();
+    pipeline.set_state(gst::State::Null).unwrap();
+    server.stop(Signal::TERM);
+    assert!(offs[2..].iter().all(|off| off.abs() < reports::NEAR), "{offs:?}");
 }
 
 /// Writes a certificate for `localhost`, its key, and the authority's own certificate.

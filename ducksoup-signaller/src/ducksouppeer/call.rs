@@ -80,6 +80,7 @@ impl Call {
     fn report(&self, inputs: &Inputs) {
         if let Some(bin) = self.webrtcbin.downcast_ref::<gst::Bin>() {
             bin.connect_deep_element_added(|_, _, element| never_wait(element));
+            report_capture_times(bin);
         }
         let (session, to) = (self.session, inputs.clone());
         self.webrtcbin.connect_closure(
@@ -242,6 +243,15 @@ fn never_wait(element: &gst::Element) {
             element.set_property("rtx-next-seqnum", false);
         }
         _ => {}
+    }
+}
+
+/// Sender reports tell when media were taken. By default they tell when they are sent, which needs
+/// the configured latency; no latency event finds its way to the sessions inside a webrtcbin (1.22),
+/// and their reports would run away from the media by a second every second.
+fn report_capture_times(webrtcbin: &gst::Bin) {
+    if let Some(rtpbin) = webrtcbin.by_name("rtpbin") {
+        rtpbin.set_property("rtcp-sync-send-time", false);
     }
 }
 
