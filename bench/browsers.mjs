@@ -79,10 +79,13 @@ try {
     );
   });
   const limit = MEETING_LIMIT + Number(seconds) * 1000;
-  for (const { pictures, zeros } of await within("the conversation ends", limit, Promise.all(ends))) {
-    const late = pictures.sort((a, b) => a - b)[Math.floor(pictures.length * 0.95)];
+  const faults = await within("the conversation ends", limit, Promise.all(ends));
+  for (const { pictures, zeros } of faults) {
+    const late = [...pictures].sort((/** @type {number} */ a, /** @type {number} */ b) => a - b)[Math.floor(pictures.length * 0.95)];
     const moved = Math.max(...zeros) - Math.min(...zeros);
-    console.log(`the page: pictures up to ${late.toFixed(1)} ms late (95 %), its sound's clock moved ${moved.toFixed(1)} ms`);
+    console.log(
+      `the page: pictures up to ${late.toFixed(1)} ms late (95 %), its sound's clock moved ${moved.toFixed(1)} ms`,
+    );
   }
   const command = process.argv.slice(2).filter((word, at, all) => word !== "--table" && all[at - 1] !== "--table");
   const measure = [
