@@ -3,6 +3,7 @@
 //! `ducksoup-bench`: measures the real server with real participants, from what comes out.
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
+mod counts;
 mod network;
 mod recordings;
 mod server;
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Is every picture and every packet in the recording?
+    Counts(counts::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
@@ -27,6 +30,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Counts(args) => counts::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };

@@ -4,7 +4,7 @@
 
 use super::link::Cause;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Packets of both directions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -31,6 +31,9 @@ pub(crate) struct Stream {
     pub(crate) payload_type: u8,
     /// Those packets.
     pub(crate) count: Count,
+    /// The sequence numbers of those that left. They begin anew after 65536.
+    #[serde(skip)]
+    pub(crate) arrived: BTreeSet<u16>,
 }
 
 /// A number of packets, and what became of them. What is neither lost nor out is on its way.
@@ -103,24 +106,26 @@ impl Lane {
     pub(crate) fn add(&mut self, event: Event, packet: &[u8]) {
         let length = packet.len() as u64;
         self.all.add(event, length);
-        if let Some((ssrc, payload_type)) = rtp(packet) {
-            let stream = self
-                .rtp
-                .entry(ssrc)
-                .or_insert_with(|| Stream { payload_type, count: Count::default() });
+        if let Some((ssrc, payload_type, number)) = rtp(packet) {
+            let new = || Stream { payload_type, ..Stream::default() };
+            let stream = self.rtp.entry(ssrc).or_insert_with(new);
             stream.count.add(event, length);
+            if event == Event::Out {
+                stream.arrived.insert(number);
+            }
         }
     }
 }
 
-/// The SSRC and payload type of an RTP packet; they stay readable under SRTP (RFC 3711, section
+/// The SSRC, payload type and sequence number of an RTP packet; they stay readable under SRTP (RFC 3711, section
 /// 3.1). What else shares the port begins otherwise (RFC 7983, section 7), RTCP with a payload type
 /// of its own (RFC 5761, section 4).
-fn rtp(packet: &[u8]) -> Option<(u32, u8)> {
+fn rtp(packet: &[u8]) -> Option<(u32, u8, u16)> {
     let (header, _) = packet.split_first_chunk::<12>()?;
-    let [first, second, .., a, b, c, d] = *header;
+    let [first, second, high, low, .., a, b, c, d] = *header;
     let is_rtp = (128..192).contains(&first) && !(192..224).contains(&second);
-    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), second & 0x7f))
+    let number = u16::from_be_bytes([high, low]);
+    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), second & 0x7f, number))
 }
 
 #[cfg(test)]
@@ -137,8 +142,8 @@ mod tests {
     #[test]
     fn what_shares_the_port_with_rtp_is_told_apart() {
         for (what, first, second, expected) in [
-            ("RTP", 0x80, 111, Some((9, 111))),
-            ("RTP with a marker", 0x90, 0x80 | 96, Some((9, 96))),
+            ("RTP", 0x80, 111, Some((9, 111, 1))),
+            ("RTP with a marker", 0x90, 0x80 | 96, Some((9, 96, 1))),
             ("RTCP", 0x80, 200, None),
             ("RTCP, the last", 0x80, 223, None),
             ("STUN", 0, 1, None),
@@ -173,6 +178,7 @@ mod tests {
         assert_eq!(stream.payload_type, 111);
         assert_eq!((stream.count.packets_in, stream.count.bytes_in), (2, 200));
         assert_eq!((stream.count.packets_out, stream.count.bytes_out), (1, 100));
+        assert_eq!(stream.arrived, [1].into());
         assert_eq!((stream.count.lost, stream.count.doubled), (1, 1));
         assert_eq!(stream.count.on_the_way(), 1, "the second copy");
         assert_eq!((lane.all.packets_in, lane.all.on_the_way()), (5, 1));

@@ -42,7 +42,8 @@
 //! It is one element with a thread and its own small writers of mp4, mkv and ogg, not a bin of
 //! muxers: those wait for every track (see `container.rs`), and so a state, an error or an end
 //! inside a file cannot reach the pipeline that carries the conversation. Limits: the pre-skip of
-//! Opus is written as 0, so an encoder's look-ahead (6.5 ms) is not taken off; mono and stereo only.
+//! Opus is written as 0, so the look-ahead (6.5 ms) of an encoder that starts at the origin itself is not
+//! taken off, as that of one that ran before it is; mono and stereo only.
 
 use gst::glib;
 use gst::prelude::*;

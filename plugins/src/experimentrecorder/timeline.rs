@@ -4,7 +4,7 @@
 //!
 //! | track | a unit arrives | verdict |
 //! |---|---|---|
-//! | picture, needs a keyframe | no keyframe | gated; a keyframe is asked for once a second |
+//! | picture, needs a keyframe | no keyframe | gated; a keyframe is asked for, again and again |
 //! | picture, needs a keyframe | keyframe | written, the track flows |
 //! | picture, flows | after a loss, no keyframe | gated, the track needs a keyframe |
 //! | picture, flows | anything else | written |
@@ -23,8 +23,9 @@ use crate::laying::{Laying, Place, Rules, SLACK_MS};
 /// call it a moving picture.
 const PICTURE_HOLE: u64 = 500_000_000;
 
-/// A keyframe is asked for again after so long: a request or its answer may be lost.
-const ASK_AGAIN: u64 = 1_000_000_000;
+/// A keyframe is asked for again after so long: a request or its answer may be lost, and Chromium answers
+/// none within 300 ms of another one (`min_keyframe_send_interval` of libwebrtc).
+const ASK_AGAIN: u64 = 400_000_000;
 
 /// The least distance of two units whose own times do not rise, one unit of the coarsest format.
 const LEAST_STEP: u64 = 1_000_000;
