@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{archive, interaction, load, log as app_log, serve};
+use ducksoup_app::{archive, export, interaction, load, log as app_log, render, serve};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,10 +36,14 @@ fn unknown_variables() -> Vec<String> {
 fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Some(Command::Check) => return check(),
+        Some(Command::Export(args)) => return Ok(export::run(&args)),
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),
         Some(Command::Recover { folder, json }) => return recover(&folder, json),
+        Some(Command::Render(args)) => {
+            return Ok(if render::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Some(Command::Serve(_)) | None => door()?,
     }
     Ok(ExitCode::SUCCESS)

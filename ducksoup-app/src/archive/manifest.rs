@@ -37,6 +37,9 @@ pub struct Manifest {
     /// t0, UTC: zero in every file that begins with the run. None when it never started.
     #[serde(default)]
     pub started: Option<String>,
+    /// The same in ns of that machine's monotonic clock.
+    #[serde(default)]
+    pub started_monotonic: Option<u64>,
     /// Each user's options, by their latest join.
     pub participants: BTreeMap<String, JoinOptions>,
     /// What it recorded.
@@ -76,6 +79,9 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
+    /// Of its zero, in nanoseconds after t0; older runs tell it by the name alone.
+    #[serde(default)]
+    pub offset: Option<u64>,
     /// What it holds.
     pub tracks: Vec<Track>,
     /// Whether these figures were read from the file afterwards, for want of a report. Silence is
@@ -173,10 +179,11 @@ pub fn read_all(folder: &Path) -> Result<Vec<Manifest>, ManifestError> {
     if manifests.is_empty() { Err(ManifestError::Empty(folder.to_owned())) } else { Ok(manifests) }
 }
 
-/// Whether a file of that name is a manifest: `i-<id>.json`.
+/// Whether a file of that name is a manifest: `i-<id>.json`, but not what the columns of the table
+/// of events mean.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    name.starts_with("i-") && name.ends_with(".json")
+    name.starts_with("i-") && name.ends_with(".json") && !name.ends_with("-events.json")
 }
 
 /// Names in a folder, sorted.
@@ -227,6 +234,7 @@ mod tests {
             samples: 0,
             silence: 0,
             complete: true,
+            offset: None,
             tracks: Vec::new(),
             recovered: false,
             cut: 0,

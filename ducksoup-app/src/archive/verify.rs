@@ -258,6 +258,7 @@ mod tests {
             samples: 47_880,
             silence: 120,
             complete: true,
+            offset: None,
             tracks: Vec::new(),
             recovered: false,
             cut: 0,

@@ -3,7 +3,9 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::export::ExportArgs;
 use crate::load::LoadArgs;
+use crate::render::RenderArgs;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -48,6 +50,10 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make wet streams again from an interaction's dry recordings and its log of commands
+    Render(Box<RenderArgs>),
+    /// Make aligned files of equal length from an interaction's recordings: mp4 and wav for each participant
+    Export(Box<ExportArgs>),
     /// Put a load on a server: many participants with ready-made media, measured at their ends
     Load(Box<LoadArgs>),
 }

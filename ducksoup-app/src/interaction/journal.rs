@@ -33,6 +33,19 @@ pub struct Recording {
     pub report: Map<String, Value>,
 }
 
+/// t0 on every clock that matters.
+#[derive(Debug, Clone, Copy)]
+pub struct Zero {
+    /// For people.
+    pub utc: Timestamp,
+    /// The machine's monotonic clock, in ns.
+    pub monotonic: u64,
+    /// The pipeline's, in ns.
+    pub running_time: u64,
+    /// This process's.
+    pub at: Instant,
+}
+
 /// The run's manifest, rewritten whole at each change.
 #[derive(Debug, Serialize)]
 struct Manifest {
@@ -49,6 +62,9 @@ struct Manifest {
     /// t0, UTC: zero in every file that begins with the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<String>,
+    /// The same in ns of the machine's monotonic clock, which no one sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_monotonic: Option<u64>,
     /// Each user's options, by their latest join.
     participants: BTreeMap<Identifier, JoinOptions>,
     files: Vec<Recording>,
@@ -101,6 +117,7 @@ impl Journal {
             state: "gathering",
             created: Timestamp::now().to_string(),
             started: None,
+            started_monotonic: None,
             participants: BTreeMap::new(),
             files: Vec::new(),
         };
@@ -214,10 +231,12 @@ impl Journal {
         self.save();
     }
 
-    /// Notes t0, on both clocks.
-    pub fn started(&mut self, at: Timestamp, running_time: u64) {
-        self.started = Some(Instant::now());
-        self.manifest.started = Some(at.to_string());
+    /// Notes t0.
+    pub fn started(&mut self, zero: Zero) {
+        let running_time = zero.running_time;
+        self.started = Some(zero.at);
+        self.manifest.started = Some(zero.utc.to_string());
+        self.manifest.started_monotonic = Some(zero.monotonic);
         self.manifest.state = "running";
         self.save();
         let waiting = match std::mem::replace(&mut self.events, Events::Lost) {
