@@ -213,7 +213,7 @@ impl Journal {
             }
         }
         if let Some(log) = &mut self.log
-            && let Err(error) = log.write_all(line.as_bytes())
+            && let Err(error) = append_line(log, &line)
         {
             eprintln!("cannot write the interaction's log: {error}: {line}");
         }
@@ -275,7 +275,7 @@ impl Journal {
 
     fn write_event_line(&mut self, line: &str) {
         if let Events::Open { table, .. } = &mut self.events
-            && let Err(error) = table.write_all(line.as_bytes())
+            && let Err(error) = append_line(table, line)
         {
             self.events_lost(&error);
         }
@@ -347,6 +347,14 @@ fn create_parent(path: &Path) -> std::io::Result<()> {
 fn open_log(path: &Path) -> std::io::Result<File> {
     create_parent(path)?;
     File::options().create(true).append(true).open(path)
+}
+
+/// Appends a line, or nothing: half a line would spoil the next one too.
+fn append_line(file: &mut File, line: &str) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(line.as_bytes()).inspect_err(|_| {
+        let _ = file.set_len(before);
+    })
 }
 
 fn milliseconds(duration: Duration) -> u64 {
