@@ -6,6 +6,7 @@
 //! - [`interaction`] is the stage: one process for each interaction, with its lifecycle, its
 //!   pipeline, its recordings and its log.
 //! - [`archive`] is what is done with recordings when they are over.
+//! - [`render`] makes the wet streams again from dry recordings.
 //! - [`export`] makes aligned files of recordings, for other tools.
 //! - [`load`] is a crowd of participants, to see what a server can take.
 //!
@@ -17,4 +18,5 @@ pub mod export;
 pub mod interaction;
 pub mod load;
 pub mod log;
+pub mod render;
 pub mod serve;

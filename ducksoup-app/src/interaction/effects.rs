@@ -12,8 +12,7 @@ use gstducksoup::fxcontrol::{self, FxControl, FxControlShape, FxError, Input, Me
 /// # Errors
 /// The first effect or property that is unknown, wrong or not allowed.
 pub fn check(options: &JoinOptions, settings: &StageSettings) -> Result<(), FxError> {
-    let (allow, deny, folders) = lists(settings);
-    let policy = Policy::from_lists(&allow, &deny, &folders);
+    let policy = policy(settings);
     if let Some(fx) = &options.audio_fx {
         fxcontrol::check(fx, MediaKind::Audio, &policy)?;
     }
@@ -21,6 +20,13 @@ pub fn check(options: &JoinOptions, settings: &StageSettings) -> Result<(), FxEr
         fxcontrol::check(fx, MediaKind::Video, &policy)?;
     }
     Ok(())
+}
+
+/// What the operator allows.
+#[must_use]
+pub fn policy(settings: &StageSettings) -> Policy {
+    let (allow, deny, folders) = lists(settings);
+    Policy::from_lists(&allow, &deny, &folders)
 }
 
 /// Puts a checked effect into its slot.

@@ -356,6 +356,15 @@ messages! {
         "stage" "its number", "error" "the reason" }
     DoorFrameUnwritable "door_frame_unwritable" "app" Error Global "The server could not word a frame." {
         "error" "the reason" }
+    RunRecovered "run_recovered" "app" Info Global "What a run whose process died, or whose disk was full, could not say any more is in its manifest now." {
+        "path" "the manifest's, below the data folder", "files" "how many recordings were read for that",
+        "cut" "bytes of torn pieces that were cut off their ends" }
+    RecordingUnreadable "recording_unreadable" "app" Error Global "A recording of such a run cannot be read to its end." {
+        "path" "the manifest's, below the data folder", "file" "the recording's name", "error" "the reason" }
+    RunNotRecovered "run_not_recovered" "app" Error Global "Such a run could not be completed; the next start tries again." {
+        "path" "the manifest's, below the data folder", "error" "the reason" }
+    RecoveryFailed "recovery_failed" "app" Error Global "The process that completes runs cannot be started, or was killed." {
+        "error" "the reason" }
     LogEntriesDropped "log_entries_dropped" "app" Warn Global "The log could not be written as fast as it came." {
         "value" "entries left out" }
 }

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One track of a recording, decoded piece by piece.
+
+use crate::interaction::sdp::Codec;
+use gst::prelude::*;
+use gst_app::AppSink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a file may give nothing at all. Ours: decoders make hundreds of pictures a second.
+const STALLED: Duration = Duration::from_secs(60);
+/// How often is looked whether it has failed.
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// Decoded pieces that may wait. Ours: enough for two threads to work side by side.
+const AHEAD: u32 = 8;
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ReadError {
+    /// It has an ending that no recording has.
+    #[error("its name does not end with .mp4, .mkv or .ogg")]
+    Container,
+    /// It is not there, or may not be read.
+    #[error("{0}")]
+    File(String),
+    /// Elements are missing.
+    #[error("GStreamer cannot read it: {0}")]
+    Element(String),
+    /// It is damaged, in an element's words.
+    #[error("cannot be decoded: {0}")]
+    Damaged(String),
+    /// Nothing comes out any more.
+    #[error("nothing came out for {} s", STALLED.as_secs())]
+    Stalled,
+}
+
+/// A decoded piece: a picture, or some sound.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    /// Where it begins, in ns from the file's zero.
+    pub(super) time: u64,
+    /// What it is.
+    pub(super) caps: gst::Caps,
+    /// It.
+    pub(super) buffer: gst::Buffer,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pipeline: gst::Pipeline,
+    sink: AppSink,
+}
+
+impl Reader {
+    /// Opens a file; `decode` is what makes raw media of its track of this codec, as launch text.
+    ///
+    /// # Errors
+    /// When it is not there, or something is missing.
+    pub(super) fn open(path: &Path, codec: Codec, decode: &str) -> Result<Self, ReadError> {
+        let demux = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("mp4") => "qtdemux",
+            Some("mkv") => "matroskademux",
+            Some("ogg") => "oggdemux",
+            _ => return Err(ReadError::Container),
+        };
+        std::fs::File::open(path).map_err(|error| ReadError::File(error.to_string()))?;
+        let parse = if codec == Codec::H264 { "! h264parse" } else { "" };
+        let text = format!(
+            "filesrc name=file ! {demux} {parse} ! {decode} \
+             ! appsink name=out sync=false max-buffers={AHEAD}"
+        );
+        let element = |why: &str| ReadError::Element(why.to_owned());
+        let pipeline = gst::parse::launch(&text).map_err(|error| element(error.message()))?;
+        let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| element("no pipeline"))?;
+        let file = pipeline.by_name("file").ok_or_else(|| element("no source"))?;
+        file.set_property("location", path);
+        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast::<AppSink>().ok());
+        let sink = sink.ok_or_else(|| element("no end"))?;
+        let reader = Self { pipeline, sink };
+        // What goes wrong is told by the bus.
+        let _ = reader.pipeline.set_state(gst::State::Playing);
+        Ok(reader)
+    }
+
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// The first error of a parser or a decoder.
+    pub(super) fn next(&self) -> Result<Option<Piece>, ReadError> {
+        let until = Instant::now() + STALLED;
+        loop {
+            let Some(sample) = self.sink.try_pull_sample(LOOK) else {
+                if let Some(error) = self.complaint() {
+                    return Err(error);
+                }
+                if self.sink.is_eos() {
+                    return Ok(None);
+                }
+                if Instant::now() > until {
+                    return Err(ReadError::Stalled);
+                }
+                continue;
+            };
+            let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+            let buffer = sample.buffer_owned();
+            let (Some(buffer), Some(caps), Some(segment)) = (buffer, sample.caps_owned(), segment)
+            else {
+                continue;
+            };
+            // Not its running time: demuxers let that begin with the first piece. What lies outside the
+            // segment is not to be shown.
+            if let Some(time) = buffer.pts().and_then(|pts| segment.to_stream_time(pts)) {
+                return Ok(Some(Piece { time: time.nseconds(), caps, buffer }));
+            }
+        }
+    }
+
+    fn complaint(&self) -> Option<ReadError> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        let gst::MessageView::Error(error) = message.view() else { return None };
+        Some(ReadError::Damaged(words(error)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// An element's complaint in one line.
+pub(super) fn words(error: &gst::message::Error) -> String {
+    let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    let detail = error.debug();
+    let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
+    format!("{source}: {} {detail}", error.error()).trim().to_owned()
+}
