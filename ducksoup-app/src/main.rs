@@ -5,8 +5,8 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use std::io::Write as _;
 use ducksoup_app::{archive, export, interaction, load, log as app_log, render, serve};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
