@@ -95,7 +95,9 @@ impl FromStr for Size {
         });
         // The row of blocks needs 20 × 8 pixels and more to be read (see `picture`).
         let fits = |size: &Self| {
-            [size.width, size.height].iter().all(|side| (96..=1_920).contains(side) && side % 2 == 0)
+            [size.width, size.height]
+                .iter()
+                .all(|side| (96..=1_920).contains(side) && side % 2 == 0)
         };
         size.filter(fits).ok_or_else(|| "WIDTHxHEIGHT, even, from 96 to 1920".to_owned())
     }
@@ -203,7 +205,14 @@ mod tests {
 
     #[test]
     fn slips_of_the_finger_are_refused() {
-        for words in ["--participants 1", "--seconds 5", "--size 3x4", "--size 321x240", "--loss 3", "--label x"] {
+        for words in [
+            "--participants 1",
+            "--seconds 5",
+            "--size 3x4",
+            "--size 321x240",
+            "--loss 3",
+            "--label x",
+        ] {
             assert!(typed(words).is_err(), "{words}");
         }
     }

@@ -177,7 +177,7 @@ mod tests {
         let one: Onsets = (0..100).map(|n| (n, n as f64)).collect();
         let mut other: Onsets = one.iter().map(|(n, time)| (*n, time - 0.003)).collect();
         other.insert(50, 50.030);
-        other.remove(7);
+        other.remove(&7);
         let differences = differences(&one, &other);
         assert_eq!(differences.len(), 99);
         let summary = Summary::of(differences.iter().map(|(_, d)| *d)).expect("99");

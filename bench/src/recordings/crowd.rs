@@ -191,8 +191,7 @@ fn sit_down(
         .field("height", height.cast_signed())
         .field("framerate", gst::Fraction::new(super::schedule::FRAMERATE.cast_signed(), 1))
         .build();
-    let plane =
-        Plane { width: width as usize, height: height as usize, stride: width as usize };
+    let plane = Plane { width: width as usize, height: height as usize, stride: width as usize };
     let feed = |pad: &str, caps: &gst::Caps, what| -> anyhow::Result<Feed> {
         let to = AppSrc::builder().caps(caps).format(gst::Format::Time).is_live(true).build();
         pipeline.add(&to)?;

@@ -57,7 +57,8 @@ pub(crate) struct Measures {
 /// How many different pictures a file has, and how many were sent between its first and its last.
 pub(crate) fn pictures(numbers: impl IntoIterator<Item = Option<u16>>) -> (usize, usize) {
     let seen: BTreeSet<u16> = numbers.into_iter().flatten().collect();
-    let sent = seen.first().zip(seen.last()).map_or(0, |(first, last)| usize::from(last - first) + 1);
+    let sent =
+        seen.first().zip(seen.last()).map_or(0, |(first, last)| usize::from(last - first) + 1);
     (seen.len(), sent)
 }
 
@@ -175,7 +176,8 @@ pub(crate) fn details(recordings: &Recordings, schedule: &[f64]) -> String {
             let points = differences(&sent, onsets);
             let first = points.first().map_or(0.0, |(_, difference)| *difference);
             let moved = points.iter().map(|(_, difference)| difference - first);
-            let (least, most) = moved.fold((0.0, 0.0), |(a, b): (f64, f64), d| (a.min(d), b.max(d)));
+            let (least, most) =
+                moved.fold((0.0, 0.0), |(a, b): (f64, f64), d| (a.min(d), b.max(d)));
             let _ = writeln!(
                 text,
                 "  {what}: {}, the first is {:.1} ms off; later ones {:+.1} to {:+.1} ms; {:+.2} ms a minute",
@@ -188,7 +190,10 @@ pub(crate) fn details(recordings: &Recordings, schedule: &[f64]) -> String {
         }
         let within = differences(&file.beeps, &file.flashes);
         if let Some(Summary { median, p95, worst, .. }) = Summary::of(within.iter().map(|d| d.1)) {
-            let _ = writeln!(text, "  picture − sound: {median:+.1} ms, p95 {p95:.1}, worst {worst:.1}");
+            let _ = writeln!(
+                text,
+                "  picture − sound: {median:+.1} ms, p95 {p95:.1}, worst {worst:.1}"
+            );
         }
     }
     text
@@ -200,9 +205,7 @@ mod tests {
 
     /// Events a second apart, `late` ms after their time, and `drift` ms more each minute.
     fn onsets(late: f64, drift: f64) -> Onsets {
-        (0..600)
-            .map(|n| (n, n as f64 + (late + drift * n as f64 / 60.0) / 1_000.0))
-            .collect()
+        (0..600).map(|n| (n, n as f64 + (late + drift * n as f64 / 60.0) / 1_000.0)).collect()
     }
 
     fn recording(beeps: Onsets, flashes: Onsets) -> Recording {

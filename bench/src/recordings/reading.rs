@@ -80,7 +80,9 @@ fn end(
     let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
     let sound = caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/"));
     let steps = if sound {
-        format!("audioconvert ! audioresample ! audio/x-raw,format=F32LE,layout=interleaved,rate={RATE},channels=1")
+        format!(
+            "audioconvert ! audioresample ! audio/x-raw,format=F32LE,layout=interleaved,rate={RATE},channels=1"
+        )
     } else {
         "videoconvert ! video/x-raw,format=I420".to_owned()
     };

@@ -31,7 +31,12 @@ pub(crate) struct Row(Vec<String>);
 
 impl Row {
     /// What a command measured; `circumstances` say when and where.
-    pub(crate) fn new(command: &str, seconds: u64, measures: &Measures, circumstances: &str) -> Self {
+    pub(crate) fn new(
+        command: &str,
+        seconds: u64,
+        measures: &Measures,
+        circumstances: &str,
+    ) -> Self {
         let missed = measures.missed(seconds);
         let verdict = match missed.is_empty() {
             true => "met".to_owned(),
@@ -93,8 +98,7 @@ pub(crate) fn put(text: &str, row: &Row) -> Option<String> {
     let (rows, after) = rest.split_once(END)?;
     let command = |line: &str| line.split('|').nth(1).map(|cell| cell.trim().to_owned());
     let line = row.line();
-    let mut lines: Vec<&str> =
-        rows.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    let mut lines: Vec<&str> = rows.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     match lines.iter().position(|old| command(old) == command(&line)) {
         Some(place) => lines[place] = &line,
         None => lines.push(&line),
@@ -108,8 +112,7 @@ mod tests {
     use super::*;
 
     fn row(command: &str, drift: f64) -> Row {
-        let summary =
-            Summary { count: 1, median: -1.04, distance: 1.04, p95: 2.0, worst: 30.0 };
+        let summary = Summary { count: 1, median: -1.04, distance: 1.04, p95: 2.0, worst: 30.0 };
         let measures = Measures {
             sound_between: Some(summary),
             dry: Some(summary),

@@ -110,7 +110,7 @@ impl Reader {
                     return Ok(None);
                 }
                 // A file that nothing can be read of gives neither samples nor an end.
-                waited += LOOK.into();
+                waited += Duration::from(LOOK);
                 if waited >= Duration::from_secs(STALLED) {
                     return Err(MediaError::Stalled);
                 }
