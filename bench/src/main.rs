@@ -3,7 +3,13 @@
 //! `ducksoup-bench`: measures the real server with real participants, from what comes out.
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
+mod counts;
+mod network;
+mod recordings;
+mod server;
+
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(name = "ducksoup-bench", version, about = "Measures DuckSoup")]
@@ -13,8 +19,27 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Is every picture and every packet in the recording?
+    Counts(counts::Args),
+    /// Opens a bad connection to a server on this machine
+    Network(network::NetworkArgs),
+    /// Do the recordings of one conversation share one time?
+    Recordings(Box<recordings::Args>),
+}
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {}
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Counts(args) => counts::run(&args),
+        Command::Network(args) => network::run(&args).map(|()| true),
+        Command::Recordings(args) => recordings::run(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ducksoup-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

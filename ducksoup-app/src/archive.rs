@@ -2,10 +2,14 @@
 
 //! What is done with the recordings of runs that are over, offline.
 //!
-//! - [`manifest`]: what a run said of its files.
-//! - [`decode`]: what can really be read from a file.
+//! - [`manifest`]: what a run said of its files; [`hold`]: whether it still lives.
+//! - [`decode`]: what can really be read from a file; [`pieces`]: how much of it is whole.
 //! - [`verify`]: the one held against the other.
+//! - [`recover`]: what a run whose process died could not say any more.
 
 pub mod decode;
+pub mod hold;
 pub mod manifest;
+pub mod pieces;
+pub mod recover;
 pub mod verify;

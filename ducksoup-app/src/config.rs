@@ -115,6 +115,8 @@ pub struct Config {
     pub working: PathBuf,
     /// The program and arguments of a stage.
     pub stage_program: Vec<PathBuf>,
+    /// The program that completes what runs whose process died have left; `None`: nobody does.
+    pub recovery_program: Option<PathBuf>,
     /// How long the door waits for what.
     pub limits: Limits,
     stage: StageSettings,
@@ -267,6 +269,7 @@ impl Config {
             turn: turn(args, public_ip)?,
             generate_stats: files.server.generate_stats,
             working: working.to_owned(),
+            recovery_program: None,
             stage_program: vec![
                 std::env::current_exe().map_err(|error| ConfigError::Program(error.to_string()))?,
                 "interaction".into(),

@@ -5,7 +5,8 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use ducksoup_app::config::{Cli, Command, Config, Mode};
-use ducksoup_app::{archive, interaction, load, log as app_log, render, serve};
+use ducksoup_app::{archive, export, interaction, load, log as app_log, render, serve};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,9 +36,11 @@ fn unknown_variables() -> Vec<String> {
 fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Some(Command::Check) => return check(),
+        Some(Command::Export(args)) => return Ok(export::run(&args)),
         Some(Command::Interaction) => interaction::run()?,
         Some(Command::Load(args)) => return Ok(load::run(&args)),
         Some(Command::Verify { folder }) => return verify(&folder),
+        Some(Command::Recover { folder, json }) => return recover(&folder, json),
         Some(Command::Render(args)) => {
             return Ok(if render::run(&args)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -52,6 +55,23 @@ fn verify(folder: &Path) -> anyhow::Result<ExitCode> {
     let findings = archive::verify::verify(folder, |name| eprintln!("reading {name}"))?;
     print!("{}", findings.text);
     Ok(if findings.good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Completes the runs of a data folder; fails when one of them could not be.
+fn recover(folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    // Conversations of the same machine go first.
+    let _ = rustix::process::nice(archive::recover::NICE);
+    let runs = archive::recover::recover(folder, |run| {
+        if !run.is_idle() && json {
+            // Whoever listened may have gone: the work goes on.
+            let _ = serde_json::to_string(run).map(|line| writeln!(std::io::stdout(), "{line}"));
+        }
+    })?;
+    if !json {
+        print!("{}", archive::recover::table(&runs));
+    }
+    let good = runs.iter().all(archive::recover::Run::is_good);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Says whether `config/gst.yml` fits this machine.
@@ -83,11 +103,13 @@ fn door() -> anyhow::Result<()> {
     if args.mode.as_deref() == Some("DEV") && read_env_file(&working)? {
         args = arguments();
     }
-    let config = Config::new(&args, &working)?;
+    let mut config = Config::new(&args, &working)?;
     if config.mode == Mode::FrontBuild {
         println!("There is nothing to build: the pages and scripts are served as they are.");
         return Ok(());
     }
+    // What runs have left that died is completed by this program, too.
+    config.recovery_program = config.stage_program.first().cloned();
     app_log::init(&config.log)?;
     for variable in unknown_variables() {
         log::warn!(context = "init", variable = variable.as_str(); "variable_unknown");

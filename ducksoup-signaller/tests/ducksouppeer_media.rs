@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod reports;
 #[path = "ducksouppeer/rig.rs"]
 mod rig;
 #[path = "ducksouppeer/server.rs"]
@@ -161,6 +162,26 @@ fn encoded_in_and_rtp_out_in_h264() {
         _ => "application/x-rtp,encoding-name=H264 ! rtph264depay ! h264parse ! avdec_h264"
             .to_owned(),
     });
+}
+
+#[test]
+fn sender_reports_tell_when_sound_and_picture_were_taken() {
+    let (told, offs) = channel();
+    let told = Mutex::new(told);
+    let server = Server::start(move |mut connection| {
+        connection.let_join();
+        let stage = Stage::new("VP8", &channel().0);
+        reports::watch(stage.pipeline.upcast_ref(), told.lock().unwrap().clone());
+        stage.send("stream-bob");
+        connection.say(&ServerMessage::Start { remaining: 60 });
+        while stage.turn(&mut connection, &mut |_| {}) {}
+    });
+    let rig = Rig::new(&server.uri(), &format!("{RAW} ducksouppeer name=p connect-timeout=30000"));
+    rig.option("video-format", "VP8");
+    rig.play();
+    // The first two may come before anything could run away.
+    let offs: Vec<f64> = (0..4).map(|_| offs.recv_timeout(LIMIT).expect("a report")).collect();
+    assert!(offs[2..].iter().all(|off| off.abs() < reports::NEAR), "{offs:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod rtpsession;
+mod forgiven;
 
 use ducksoup_signaller::frame::Connection;
 use ducksoup_signaller::protocol::{
@@ -182,7 +182,7 @@ fn listen(sender: &Sender<Event>, webrtcbin: &gst::Element, pad: &gst::Pad) {
 impl Call {
     fn new(manner: Manner) -> Self {
         gst::init().unwrap();
-        rtpsession::forgive();
+        forgiven::forgive();
         let (sender, events) = channel();
         let (server_pipeline, stage) = peer(&sender, Event::ServerCandidate);
         let (client_pipeline, client) = peer(&sender, Event::ClientCandidate);

@@ -19,6 +19,7 @@ pub mod estimate;
 pub mod experimentrecorder;
 pub mod framegrid;
 pub mod fxcontrol;
+mod laying;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     ducksoupmixer::register(plugin)?;

@@ -2,14 +2,25 @@
 
 //! Reads a recording to its last frame, with the decoders that GStreamer has.
 
+use super::manifest::Gap;
 use gst::prelude::*;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How long a file may give nothing at all, in seconds. Ours: decoders make hundreds of frames a
 /// second.
 const STALLED: u64 = 30;
+
+/// Pictures further apart than that are a gap, in nanoseconds; the recorder's own bound
+/// (`experimentrecorder/timeline.rs`).
+const PICTURE_GAP: u64 = 500_000_000;
+
+/// Sound that is missing for longer than that is a gap, in nanoseconds: the recorder's own bound.
+const SOUND_GAP: u64 = 10_000_000;
+
+/// A list of gaps is no longer than that; the recorder's own bound.
+const MOST_GAPS: usize = 1_000;
 
 /// What came out of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +29,55 @@ pub struct Decoded {
     pub frames: u64,
     /// Samples of sound for each channel, at 48 kHz.
     pub samples: u64,
+    /// When they were.
+    pub spans: Vec<Span>,
+}
+
+/// Pictures or sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // their names say it
+pub enum Kind {
+    Audio,
+    Video,
+}
+
+/// The times of one track, in nanoseconds from the file's zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Of what.
+    pub kind: Kind,
+    /// Where its first picture or sample is.
+    pub first: u64,
+    /// Where its last one ends.
+    pub last: u64,
+    /// Pictures; samples of sound at 48 kHz.
+    pub count: u64,
+    /// How often something is missing in between.
+    pub gap_count: u64,
+    /// The first thousand of these.
+    pub gaps: Vec<Gap>,
+}
+
+impl Span {
+    fn new(kind: Kind, first: u64) -> Self {
+        Self { kind, first, last: first, count: 0, gap_count: 0, gaps: Vec::new() }
+    }
+
+    /// Something begins at `at`, lasts for so long and counts as so many.
+    fn add(&mut self, at: u64, duration: u64, count: u64) {
+        let most = match self.kind {
+            Kind::Audio => SOUND_GAP,
+            Kind::Video => PICTURE_GAP,
+        };
+        if at.saturating_sub(self.last) > most {
+            self.gap_count += 1;
+            if self.gaps.len() < MOST_GAPS {
+                self.gaps.push(Gap { from: self.last, to: at });
+            }
+        }
+        self.count += count;
+        self.last = self.last.max(at.saturating_add(duration));
+    }
 }
 
 /// Why a file cannot be read to its end.
@@ -37,8 +97,8 @@ pub enum DecodeError {
 /// What the streaming threads count.
 #[derive(Debug, Default)]
 struct Counters {
-    frames: AtomicU64,
-    samples: AtomicU64,
+    /// By the number of the track, in the order in which the demuxer gave them.
+    spans: Mutex<Vec<Option<Span>>>,
     /// Whether anything came since the last look.
     moved: AtomicBool,
 }
@@ -85,10 +145,15 @@ pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
             None => return Err(DecodeError::Stalled),
         }
     }
-    Ok(Decoded {
-        frames: counters.frames.load(Ordering::Relaxed),
-        samples: counters.samples.load(Ordering::Relaxed),
-    })
+    let spans = std::mem::take(&mut *lock(&counters.spans));
+    let spans: Vec<Span> = spans.into_iter().flatten().collect();
+    let sum = |kind| spans.iter().filter(|span| span.kind == kind).map(|span| span.count).sum();
+    Ok(Decoded { frames: sum(Kind::Video), samples: sum(Kind::Audio), spans })
+}
+
+/// What is behind a lock that no panic can leave broken.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a decoded track in a sink that counts what comes.
@@ -102,20 +167,30 @@ fn count(pipeline: &gst::Pipeline, pad: &gst::Pad, counters: &Arc<Counters>) {
         return;
     }
     let counters = counters.clone();
+    let number = {
+        let mut spans = lock(&counters.spans);
+        spans.push(None);
+        spans.len() - 1
+    };
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         counters.moved.store(true, Ordering::Relaxed);
+        let Some(buffer) = info.buffer() else {
+            return gst::PadProbeReturn::Ok;
+        };
         let caps = pad.current_caps();
         let audio = caps.and_then(|caps| gst_audio::AudioInfo::from_caps(&caps).ok());
-        match (info.buffer(), audio) {
-            (Some(buffer), Some(audio)) => {
+        let (kind, count) = match audio {
+            None => (Kind::Video, 1),
+            Some(audio) => {
                 let here = buffer.size() as u64 / u64::from(audio.bpf().max(1));
-                let at_48_khz = here * 48_000 / u64::from(audio.rate().max(1));
-                counters.samples.fetch_add(at_48_khz, Ordering::Relaxed);
+                (Kind::Audio, here * 48_000 / u64::from(audio.rate().max(1)))
             }
-            (Some(_), None) => {
-                counters.frames.fetch_add(1, Ordering::Relaxed);
-            }
-            (None, _) => {}
+        };
+        if let Some(span) = lock(&counters.spans).get_mut(number) {
+            let before = span.as_ref().map_or(0, |span| span.last);
+            let at = buffer.pts().map_or(before, gst::ClockTime::nseconds);
+            let duration = buffer.duration().map_or(0, gst::ClockTime::nseconds);
+            span.get_or_insert_with(|| Span::new(kind, at)).add(at, duration, count);
         }
         gst::PadProbeReturn::Ok
     });
@@ -131,4 +206,26 @@ fn words(message: &gst::Message) -> String {
     };
     let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
     format!("{source}: {text} {detail}").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_tells_where_something_is_missing() {
+        const MS: u64 = 1_000_000;
+        let mut sound = Span::new(Kind::Audio, 2 * MS);
+        for at in [2, 22, 45, 100] {
+            sound.add(at * MS, 20 * MS, 960);
+        }
+        assert_eq!((sound.first, sound.last, sound.count), (2 * MS, 120 * MS, 4 * 960));
+        assert_eq!(sound.gaps, [Gap { from: 65 * MS, to: 100 * MS }]);
+        let mut pictures = Span::new(Kind::Video, 0);
+        for at in [0, 66, 500, 2000] {
+            pictures.add(at * MS, 33 * MS, 1);
+        }
+        assert_eq!(pictures.gaps, [Gap { from: 533 * MS, to: 2000 * MS }]);
+        assert_eq!(pictures.gap_count, 1);
+    }
 }

@@ -4,7 +4,8 @@
 //! since: nothing in them is trusted to be a path outside the folder.
 
 use ducksoup_signaller::protocol::JoinOptions;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -36,10 +37,25 @@ pub struct Manifest {
     /// t0, UTC: zero in every file that begins with the run. None when it never started.
     #[serde(default)]
     pub started: Option<String>,
+    /// The same in ns of that machine's monotonic clock.
+    #[serde(default)]
+    pub started_monotonic: Option<u64>,
     /// Each user's options, by their latest join.
     pub participants: BTreeMap<String, JoinOptions>,
     /// What it recorded.
     pub files: Vec<Entry>,
+    /// Who has added what a process that died could not tell any more.
+    #[serde(default)]
+    pub recovered: Option<Recovered>,
+}
+
+/// When and by whom a run was completed afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Recovered {
+    /// UTC (RFC 3339).
+    pub time: String,
+    /// Of the program that did it.
+    pub version: String,
 }
 
 /// One recording, as the run reported it.
@@ -63,8 +79,21 @@ pub struct Entry {
     pub silence: u64,
     /// Whether it was closed in order.
     pub complete: bool,
+    /// Of its zero, in nanoseconds after t0; older runs tell it by the name alone.
+    #[serde(default)]
+    pub offset: Option<u64>,
     /// What it holds.
     pub tracks: Vec<Track>,
+    /// Whether these figures were read from the file afterwards, for want of a report. Silence is
+    /// then not told from sound.
+    #[serde(default)]
+    pub recovered: bool,
+    /// Bytes of a torn piece that were cut off its end.
+    #[serde(default)]
+    pub cut: u64,
+    /// Why it could not be read to its end.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// One track of a recording. Times are nanoseconds from the file's zero.
@@ -87,7 +116,7 @@ pub struct Track {
 }
 
 /// A time without media, in nanoseconds from the file's zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[allow(missing_docs)] // their names say it
 pub struct Gap {
     pub from: u64,
@@ -126,6 +155,9 @@ pub enum ManifestError {
     /// There is nothing of ours in this folder.
     #[error("{}: no run's manifest (i-<id>.json) in this folder", .0.display())]
     Empty(PathBuf),
+    /// There is nothing of ours in this folder or below.
+    #[error("{}: no run's manifest (i-<id>.json) in this folder or the two levels below", .0.display())]
+    Nowhere(PathBuf),
 }
 
 /// The folder of the files.
@@ -141,10 +173,17 @@ pub fn recordings(folder: &Path) -> PathBuf {
 pub fn read_all(folder: &Path) -> Result<Vec<Manifest>, ManifestError> {
     let manifests: Vec<_> = names(folder)?
         .into_iter()
-        .filter(|name| name.starts_with("i-") && name.ends_with(".json"))
+        .filter(|name| is_name(name))
         .map(|name| read(&folder.join(name)))
         .collect::<Result<_, _>>()?;
     if manifests.is_empty() { Err(ManifestError::Empty(folder.to_owned())) } else { Ok(manifests) }
+}
+
+/// Whether a file of that name is a manifest: `i-<id>.json`, but not what the columns of the table
+/// of events mean.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    name.starts_with("i-") && name.ends_with(".json") && !name.ends_with("-events.json")
 }
 
 /// Names in a folder, sorted.
@@ -162,6 +201,14 @@ pub fn names(folder: &Path) -> Result<Vec<String>, ManifestError> {
 }
 
 fn read(path: &Path) -> Result<Manifest, ManifestError> {
+    read_as(path)
+}
+
+/// Reads one manifest into a type.
+///
+/// # Errors
+/// When it cannot be read, or is not of that shape.
+pub fn read_as<T: DeserializeOwned>(path: &Path) -> Result<T, ManifestError> {
     let fault = |error| ManifestError::Read { path: path.to_owned(), error };
     if fs::metadata(path).map_err(fault)?.len() > MAX_BYTES {
         return Err(fault(io::Error::other("too large for a manifest")));
@@ -187,7 +234,11 @@ mod tests {
             samples: 0,
             silence: 0,
             complete: true,
+            offset: None,
             tracks: Vec::new(),
+            recovered: false,
+            cut: 0,
+            error: None,
         };
         let folder = Path::new("/data/study/dyad");
         assert_eq!(

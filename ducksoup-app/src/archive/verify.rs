@@ -88,7 +88,7 @@ pub fn judge(entry: &Entry, found: &Found) -> Vec<Fault> {
         Found::File { bytes, sha256, content } => (*bytes, sha256, content),
     };
     let mut faults = Vec::new();
-    if !entry.complete {
+    if !entry.complete && !entry.recovered {
         faults.push(Fault::Incomplete);
     }
     if bytes != entry.bytes {
@@ -97,8 +97,11 @@ pub fn judge(entry: &Entry, found: &Found) -> Vec<Fault> {
         faults.push(Fault::Changed);
     }
     match content {
+        _ if entry.error.is_some() => {
+            faults.extend(entry.error.clone().map(Fault::Undecodable));
+        }
         Err(error) => faults.push(Fault::Undecodable(error.to_string())),
-        Ok(Decoded { frames, samples }) => {
+        Ok(Decoded { frames, samples, .. }) => {
             if *frames != entry.frames {
                 faults.push(Fault::Frames { said: entry.frames, is: *frames });
             }
@@ -156,6 +159,14 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Findings,
                 // Writing into a String cannot fail.
                 let _ = writeln!(sentences, "{}: {fault}", entry.name);
             }
+            if entry.recovered {
+                let Entry { name, cut, .. } = entry;
+                let _ = writeln!(
+                    sentences,
+                    "{name}: recovered after its process died or its disk was full, so it may end \
+                     early; {cut} bytes of a torn end were cut off"
+                );
+            }
             table.add_row([
                 id.clone(),
                 state.clone(),
@@ -167,23 +178,40 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(&str)) -> Result<Findings,
                 {
                     format!("{:.3}", (entry.samples + entry.silence) as f64 / 48_000.0)
                 },
-                if faults.is_empty() { "good" } else { "BAD" }.to_owned(),
+                match faults.is_empty() {
+                    false => "BAD",
+                    true if entry.recovered => "recovered",
+                    true => "good",
+                }
+                .to_owned(),
             ]);
         }
     }
-    for stranger in strangers(folder, &runs) {
-        let _ = writeln!(sentences, "{stranger}: in recordings/, but no run speaks of it");
+    for (stranger, whose) in strangers(folder, &runs) {
+        let _ = match whose {
+            None => writeln!(sentences, "{stranger}: in recordings/, but no run speaks of it"),
+            Some(Manifest { state, .. }) => writeln!(
+                sentences,
+                "{stranger}: its run is {state} and has not told of it yet; if its process is gone, \
+                 ducksoup-app recover completes it"
+            ),
+        };
         good = false;
     }
     Ok(Findings { text: format!("{table}\n{sentences}"), good })
 }
 
-/// Files that no run speaks of: left by a crash, or foreign.
-fn strangers(folder: &Path, runs: &[Manifest]) -> Vec<String> {
+/// Files that no run speaks of, left by a crash or foreign, with the run that may still do so.
+fn strangers<'a>(folder: &Path, runs: &'a [Manifest]) -> Vec<(String, Option<&'a Manifest>)> {
     let known: BTreeSet<_> =
         runs.iter().flat_map(|run| &run.files).map(|file| &file.name).collect();
     let names = manifest::names(&manifest::recordings(folder)).unwrap_or_default();
-    names.into_iter().filter(|name| !known.contains(name)).collect()
+    let strangers = names.into_iter().filter(|name| !known.contains(name));
+    let whose = |name: &str| {
+        let mut whole = runs.iter();
+        whole.find(|run| run.recovered.is_none() && name.starts_with(&format!("i-{}-a-", run.id)))
+    };
+    strangers.map(|name| (name.clone(), whose(&name))).collect()
 }
 
 fn look(folder: &Path, entry: &Entry) -> Found {
@@ -192,11 +220,20 @@ fn look(folder: &Path, entry: &Entry) -> Found {
     };
     match digest(&path) {
         Err(error) => Found::Nothing(error.to_string()),
-        Ok((bytes, sha256)) => Found::File { bytes, sha256, content: decode::decode(&path) },
+        Ok((bytes, sha256)) => {
+            let Entry { frames, samples, silence, .. } = entry;
+            // A file with nothing but its beginning opens, but decoders miss what they are for.
+            let content = match (frames, samples + silence) {
+                (0, 0) => Ok(Decoded::default()),
+                _ => decode::decode(&path),
+            };
+            Found::File { bytes, sha256, content }
+        }
     }
 }
 
-fn digest(path: &Path) -> io::Result<(u64, String)> {
+/// Length and SHA-256 of a file.
+pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
     let mut hash = Sha256::new();
     let bytes = io::copy(&mut File::open(path)?, &mut hash)?;
     let mut text = String::new();
@@ -221,8 +258,16 @@ mod tests {
             samples: 47_880,
             silence: 120,
             complete: true,
+            offset: None,
             tracks: Vec::new(),
+            recovered: false,
+            cut: 0,
+            error: None,
         }
+    }
+
+    fn decoded(frames: u64, samples: u64) -> Decoded {
+        Decoded { frames, samples, spans: Vec::new() }
     }
 
     fn file(bytes: u64, sha256: &str, content: Result<Decoded, DecodeError>) -> Found {
@@ -231,25 +276,24 @@ mod tests {
 
     #[test]
     fn a_file_is_good_when_every_figure_is_as_it_was_said() {
-        let whole = || Ok(Decoded { frames: 25, samples: 48_000 });
+        let whole = || Ok(decoded(25, 48_000));
         assert_eq!(judge(&entry(), &file(10, "Ab", whole())), []);
         for (found, fault) in [
             (Found::Nothing("gone".into()), Fault::Missing("gone".into())),
             (file(9, "ab", whole()), Fault::Bytes { said: 10, is: 9 }),
             (file(10, "cd", whole()), Fault::Changed),
-            (
-                file(10, "ab", Ok(Decoded { frames: 24, samples: 48_000 })),
-                Fault::Frames { said: 25, is: 24 },
-            ),
-            (
-                file(10, "ab", Ok(Decoded { frames: 25, samples: 47_951 })),
-                Fault::Samples { said: 48_000, is: 47_951 },
-            ),
+            (file(10, "ab", Ok(decoded(24, 48_000))), Fault::Frames { said: 25, is: 24 }),
+            (file(10, "ab", Ok(decoded(25, 47_951))), Fault::Samples { said: 48_000, is: 47_951 }),
             (file(10, "ab", Err(DecodeError::Damaged("x".into()))), Fault::Undecodable("x".into())),
         ] {
             assert_eq!(judge(&entry(), &found), [fault]);
         }
         let incomplete = Entry { complete: false, ..entry() };
         assert_eq!(judge(&incomplete, &file(10, "ab", whole())), [Fault::Incomplete]);
+        let recovered = Entry { recovered: true, ..incomplete };
+        assert_eq!(judge(&recovered, &file(10, "ab", whole())), []);
+        let unreadable = Entry { error: Some("torn".into()), ..recovered };
+        let fault = Fault::Undecodable("torn".into());
+        assert_eq!(judge(&unreadable, &file(10, "ab", whole())), [fault]);
     }
 }

@@ -3,6 +3,7 @@
 //! What can be typed: the one table of flags and environment variables. Every value is a text
 //! here; [`super::Config`] checks them, so that a refusal can name the variable.
 
+use crate::export::ExportArgs;
 use crate::load::LoadArgs;
 use crate::render::RenderArgs;
 use clap::{Parser, Subcommand};
@@ -41,8 +42,18 @@ pub enum Command {
         /// The interaction's folder: data/NAMESPACE/INTERACTION
         folder: PathBuf,
     },
+    /// Complete what runs whose process died, or whose disk was full, have left (serve does so when it starts)
+    Recover {
+        /// The data folder, or data/NAMESPACE, or data/NAMESPACE/INTERACTION
+        folder: PathBuf,
+        /// One JSON object a line for each run that was not whole, instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Make wet streams again from an interaction's dry recordings and its log of commands
     Render(Box<RenderArgs>),
+    /// Make aligned files of equal length from an interaction's recordings: mp4 and wav for each participant
+    Export(Box<ExportArgs>),
     /// Put a load on a server: many participants with ready-made media, measured at their ends
     Load(Box<LoadArgs>),
 }

@@ -77,6 +77,26 @@ impl Chain {
         self.bin.by_name("grid")
     }
 
+    /// The source pads of all encoders of pictures, that of a dry picture too.
+    #[must_use]
+    pub fn encoders(&self) -> Vec<gst::Pad> {
+        let encodes = |element: &gst::Element| {
+            element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::VIDEO_ENCODER))
+        };
+        let elements = self.bin.iterate_recurse().into_iter().filter_map(Result::ok);
+        elements.filter(encodes).filter_map(|element| element.static_pad("src")).collect()
+    }
+
+    /// Where the encoded stream leaves the depayloader, in modes that look into packets at all.
+    #[must_use]
+    pub fn depayloaded(&self) -> Option<gst::Pad> {
+        let depayloads = |element: &gst::Element| {
+            element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DEPAYLOADER))
+        };
+        let mut elements = self.bin.iterate_recurse().into_iter().filter_map(Result::ok);
+        elements.find(depayloads)?.static_pad("src")
+    }
+
     /// The run begins at `origin` of the running time: zero of everything that counts or shows it.
     pub fn begin(&self, origin: gst::ClockTime) {
         if let Some(grid) = self.grid() {

@@ -186,10 +186,23 @@ impl Graph {
         }
     }
 
-    /// Everyone's zero is `origin`.
-    pub fn begin(&self, origin: gst::ClockTime) {
-        for peer in self.peers.values() {
-            peer.begin(origin);
+    /// The time of the machine's monotonic clock at that running time.
+    #[must_use]
+    pub fn monotonic(&self, running_time: gst::ClockTime) -> gst::ClockTime {
+        self.pipeline.base_time().unwrap_or_default() + running_time
+    }
+
+    /// Everyone's zero is `zero`, which comes `at`.
+    pub fn begin(&mut self, zero: gst::ClockTime, at: Instant) {
+        for peer in self.peers.values_mut() {
+            peer.begin(zero, zero, at);
+        }
+    }
+
+    /// Asks those browsers for a keyframe whose time it is.
+    pub fn ask_browsers(&mut self, now: Instant) {
+        for peer in self.peers.values_mut() {
+            peer.ask_browser(now);
         }
     }
 
@@ -289,12 +302,15 @@ impl Graph {
         Some(user)
     }
 
-    /// When somebody on the way in or out has taken too long, or counters are to be read.
+    /// When somebody on the way in or out has taken too long, counters are to be read or a browser is
+    /// to be asked for a keyframe.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let count_at = (!self.peers.is_empty()).then_some(self.count_at);
         let arriving = self.peers.values().filter_map(Peer::gathering_deadline);
-        self.leaving.values().map(Leaving::deadline).chain(arriving).chain(count_at).min()
+        let keyframes = self.peers.values().filter_map(Peer::keyframe_at);
+        let deadlines = self.leaving.values().map(Leaving::deadline);
+        deadlines.chain(arriving).chain(keyframes).chain(count_at).min()
     }
 
     /// Asks for everyone's counters, when it is time; whether it is.

@@ -8,6 +8,7 @@ use super::carrier::ToDoor;
 use super::events::{self, Event};
 use super::gstreamer_log::Words;
 use super::naming::{Run, stamp};
+use crate::archive::hold::Hold;
 use crate::log::messages::{About, Level, Message};
 use ducksoup_signaller::frame::{Opening, StageFrame};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -32,6 +33,19 @@ pub struct Recording {
     pub report: Map<String, Value>,
 }
 
+/// t0 on every clock that matters.
+#[derive(Debug, Clone, Copy)]
+pub struct Zero {
+    /// For people.
+    pub utc: Timestamp,
+    /// The machine's monotonic clock, in ns.
+    pub monotonic: u64,
+    /// The pipeline's, in ns.
+    pub running_time: u64,
+    /// This process's.
+    pub at: Instant,
+}
+
 /// The run's manifest, rewritten whole at each change.
 #[derive(Debug, Serialize)]
 struct Manifest {
@@ -48,6 +62,9 @@ struct Manifest {
     /// t0, UTC: zero in every file that begins with the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     started: Option<String>,
+    /// The same in ns of the machine's monotonic clock, which no one sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_monotonic: Option<u64>,
     /// Each user's options, by their latest join.
     participants: BTreeMap<Identifier, JoinOptions>,
     files: Vec<Recording>,
@@ -60,7 +77,7 @@ enum Events {
     Waiting(Vec<Event>),
     /// It is known, in ns of the running time.
     Open { table: File, zero: u64 },
-    /// The table cannot be written; the log says why.
+    /// Nothing more is written: it is over, or cannot be written, and the log says why.
     Lost,
 }
 
@@ -77,6 +94,8 @@ pub struct Journal {
     created: Instant,
     started: Option<Instant>,
     manifest: Manifest,
+    /// Ends with the process.
+    hold: Hold,
 }
 
 impl Journal {
@@ -98,9 +117,11 @@ impl Journal {
             state: "gathering",
             created: Timestamp::now().to_string(),
             started: None,
+            started_monotonic: None,
             participants: BTreeMap::new(),
             files: Vec::new(),
         };
+        let hold = Hold::new(opening.settings.data.join(run.manifest()));
         Self {
             run,
             data: opening.settings.data.clone(),
@@ -111,6 +132,7 @@ impl Journal {
             created: Instant::now(),
             started: None,
             manifest,
+            hold,
         }
     }
 
@@ -191,7 +213,7 @@ impl Journal {
             }
         }
         if let Some(log) = &mut self.log
-            && let Err(error) = log.write_all(line.as_bytes())
+            && let Err(error) = append_line(log, &line)
         {
             eprintln!("cannot write the interaction's log: {error}: {line}");
         }
@@ -209,10 +231,12 @@ impl Journal {
         self.save();
     }
 
-    /// Notes t0, on both clocks.
-    pub fn started(&mut self, at: Timestamp, running_time: u64) {
-        self.started = Some(Instant::now());
-        self.manifest.started = Some(at.to_string());
+    /// Notes t0.
+    pub fn started(&mut self, zero: Zero) {
+        let running_time = zero.running_time;
+        self.started = Some(zero.at);
+        self.manifest.started = Some(zero.utc.to_string());
+        self.manifest.started_monotonic = Some(zero.monotonic);
         self.manifest.state = "running";
         self.save();
         let waiting = match std::mem::replace(&mut self.events, Events::Lost) {
@@ -226,7 +250,12 @@ impl Journal {
             Ok(table) => self.events = Events::Open { table, zero: running_time },
             Err(error) => return self.events_lost(&error),
         }
-        self.write_event_line(events::HEADER);
+        self.write_event_line(&events::header());
+        let dictionary = serde_json::to_vec_pretty(&events::dictionary()).unwrap_or_default();
+        if let Err(error) = std::fs::write(self.data.join(self.run.dictionary()), dictionary) {
+            let fields = json!({"error": error.to_string()});
+            self.log(Message::EventsWriteFailed, None, fields);
+        }
         for event in waiting {
             self.event(event);
         }
@@ -246,8 +275,23 @@ impl Journal {
 
     fn write_event_line(&mut self, line: &str) {
         if let Events::Open { table, .. } = &mut self.events
-            && let Err(error) = table.write_all(line.as_bytes())
+            && let Err(error) = append_line(table, line)
         {
+            self.events_lost(&error);
+        }
+    }
+
+    /// Nothing more happens: the table is brought into the order of time.
+    pub fn events_end(&mut self) {
+        if !matches!(std::mem::replace(&mut self.events, Events::Lost), Events::Open { .. }) {
+            return;
+        }
+        let path = self.data.join(self.run.events());
+        let new = path.with_extension("tsv.new");
+        let sorted = std::fs::read_to_string(&path)
+            .and_then(|table| std::fs::write(&new, events::sorted(&table)))
+            .and_then(|()| std::fs::rename(&new, &path));
+        if let Err(error) = sorted {
             self.events_lost(&error);
         }
     }
@@ -280,16 +324,14 @@ impl Journal {
         files
     }
 
-    /// Replaced in one step, so that a reader never sees half a manifest.
+    /// Replaced in one step, and held: so it is known to be that of a run that lives.
     fn save(&mut self) {
         let path = self.data.join(self.run.manifest());
-        let new = path.with_extension("json.new");
         let saved = serde_json::to_vec_pretty(&self.manifest)
             .map_err(std::io::Error::other)
             .and_then(|text| {
                 create_parent(&path)?;
-                std::fs::write(&new, text)?;
-                std::fs::rename(&new, &path)
+                self.hold.replace(&text)
             });
         if let Err(error) = saved {
             let fields = json!({"error": error.to_string()});
@@ -305,6 +347,14 @@ fn create_parent(path: &Path) -> std::io::Result<()> {
 fn open_log(path: &Path) -> std::io::Result<File> {
     create_parent(path)?;
     File::options().create(true).append(true).open(path)
+}
+
+/// Appends a line, or nothing: half a line would spoil the next one too.
+fn append_line(file: &mut File, line: &str) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(line.as_bytes()).inspect_err(|_| {
+        let _ = file.set_len(before);
+    })
 }
 
 fn milliseconds(duration: Duration) -> u64 {

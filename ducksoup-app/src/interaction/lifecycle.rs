@@ -36,6 +36,10 @@ use std::time::Duration;
 const ENDING_NOTICE: Duration = Duration::from_secs(15);
 /// … but never earlier than this after the start.
 const ENDING_FLOOR: Duration = Duration::from_secs(1);
+/// t0 lies so long after the moment when everyone is ready: until then recorders, frame rates and
+/// encoders must know of it, so that files begin with it. Ours: they are told within milliseconds, on a
+/// busy machine within tens of them.
+pub const LEAD: Duration = Duration::from_millis(100);
 /// Longest wait for files to be finished; ours: finalising takes tens of milliseconds, hashing a
 /// long recording a few seconds.
 const FINISH_LIMIT: Duration = Duration::from_secs(20);
@@ -130,9 +134,9 @@ pub enum Effect {
         /// Whose tracks.
         user: Identifier,
     },
-    /// The interaction starts: this is t0.
+    /// The interaction starts: t0 is [`LEAD`] from now.
     Start,
-    /// Record a client from now on.
+    /// Record a client: from t0 on, or from now on when that is past.
     Record {
         /// Its socket.
         connection: Connection,
@@ -365,8 +369,9 @@ impl Lifecycle {
 
     /// Everyone is ready: the interaction starts.
     fn start(&mut self, terms: Terms, now: Duration) {
-        let end = now + terms.duration();
-        let notice = now + terms.duration().saturating_sub(ENDING_NOTICE).max(ENDING_FLOOR);
+        let zero = now + LEAD;
+        let end = zero + terms.duration();
+        let notice = zero + terms.duration().saturating_sub(ENDING_NOTICE).max(ENDING_FLOOR);
         self.phase = Phase::Running { terms, end, notice: (notice < end).then_some(notice) };
         self.effects.push(Effect::Start);
         let ready = self.ready_connections();

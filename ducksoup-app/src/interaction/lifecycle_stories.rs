@@ -27,9 +27,9 @@ fn a_whole_run_says_everything_in_its_order() {
             "t0; record 1; 1< start 60; record 2; 2< start 60; show 1 b; show 2 a",
         ),
         ("at 47999; timeout", ""),
-        ("at 48000; timeout", "1< ending; 2< ending"),
+        ("at 48100; timeout", "1< ending; 2< ending"),
         ("timeout; at 62999; timeout", ""),
-        ("at 63000; timeout", "over; finish ended"),
+        ("at 63100; timeout", "over; finish ended"),
         (
             "files b",
             "1< files of b; 1< end; close 1; close-peer 1 over; \
@@ -94,9 +94,9 @@ fn a_late_timeout_announces_and_ends_at_once() {
 fn files_that_are_not_complete_in_time_are_not_announced() {
     follow(&[
         (ENDED, "1< ending; 2< ending; over; finish ended"),
-        ("at 49999; timeout", ""),
+        ("at 50099; timeout", ""),
         (
-            "at 50000; timeout",
+            "at 50100; timeout",
             "1< end; close 1; close-peer 1 over; 2< end; close 2; close-peer 2 over; exit",
         ),
     ]);
@@ -203,8 +203,8 @@ fn a_page_reloaded_while_running_comes_back_to_what_is_left() {
         (RUNNING, "t0; record 1; 1< start 30; record 2; 2< start 30; show 1 b; show 2 a"),
         ("at 12400; leave 1 closed", "2< other_left a; hide 2 a; close-peer 1 closed"),
         ("join 3 a", "3< joined reconnection; 3< other_joined b; 2< other_joined a; open 3 a #2"),
-        ("at 15000; timeout", "3< ending; 2< ending"),
-        ("at 15600; ready 3", "record 3; 3< start 14; show 3 b; show 2 a"),
+        ("at 15100; timeout", "3< ending; 2< ending"),
+        ("at 15700; ready 3", "record 3; 3< start 14; show 3 b; show 2 a"),
     ]);
 }
 
@@ -222,8 +222,8 @@ fn all_can_leave_a_running_interaction_and_come_back() {
     // … or not: it ends in its time all the same.
     follow(&[
         ("join 1 a 1; ready 1; leave 1 closed", "close-peer 1 closed"),
-        ("at 15000; timeout", ""),
-        ("at 30000; timeout", "over; finish ended"),
+        ("at 15100; timeout", ""),
+        ("at 30100; timeout", "over; finish ended"),
         ("files a", "exit"),
     ]);
 }

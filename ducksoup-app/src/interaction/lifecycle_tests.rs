@@ -171,8 +171,8 @@ fn follow(steps: &[(&str, &str)]) {
 
 const GATHERING: &str = "join 1 a; join 2 b; ready 1";
 const RUNNING: &str = "join 1 a; join 2 b; ready 1; ready 2";
-const ENDED: &str = "join 1 a; join 2 b; ready 1; ready 2; at 30000; timeout";
-const OVER: &str = "join 1 a; join 2 b; ready 1; ready 2; at 30000; timeout; files a";
+const ENDED: &str = "join 1 a; join 2 b; ready 1; ready 2; at 30100; timeout";
+const OVER: &str = "join 1 a; join 2 b; ready 1; ready 2; at 30100; timeout; files a";
 
 /// One cell: what came before, the input, its effects.
 type Cell = (&'static str, &'static str, &'static str);
@@ -288,10 +288,10 @@ const TABLE: [(&str, [Cell; 5]); 10] = [
                 "at 15000; timeout",
                 "over; 1< error-aborted; close 1; 2< error-aborted; close 2; finish aborted",
             ),
-            (RUNNING, "at 15000; timeout", "1< ending; 2< ending"),
+            (RUNNING, "at 15100; timeout", "1< ending; 2< ending"),
             (
                 ENDED,
-                "at 50000; timeout",
+                "at 50100; timeout",
                 "1< end; close 1; close-peer 1 over; 2< end; close 2; close-peer 2 over; exit",
             ),
             (OVER, "at 99999999; timeout", ""),

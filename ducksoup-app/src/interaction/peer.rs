@@ -114,6 +114,8 @@ pub struct Peer {
     pub traffic: Traffic,
     meter: Meter,
     measures: Measures,
+    /// When the browser is to be asked for a picture that a recording can start from.
+    keyframe_at: Option<Instant>,
 }
 
 impl Peer {
@@ -189,6 +191,7 @@ impl Peer {
             traffic: Traffic::default(),
             meter,
             measures: Measures::default(),
+            keyframe_at: None,
             chains,
             options,
         })
@@ -343,29 +346,42 @@ impl Peer {
         webrtcbin::find_pair(&self.webrtcbin, self.connection, inputs);
     }
 
-    /// Sets the zero of everything that counts frames or records.
-    pub fn begin(&self, origin: gst::ClockTime) {
+    /// Sets the zero of everything that counts frames. What is recorded begins at `from`: the
+    /// encoders make a keyframe there, and the browser is asked for one `at` that time, since it
+    /// would make one at once, and what comes before the beginning is no beginning.
+    pub fn begin(&mut self, zero: gst::ClockTime, from: gst::ClockTime, at: Instant) {
         for chain in &self.chains {
-            chain.begin(origin);
+            chain.begin(zero);
         }
-        self.ask_for_keyframes();
-    }
-
-    /// Asks the browser and the encoder for a picture to start from.
-    fn ask_for_keyframes(&self) {
-        let video = self.chains.iter().find(|chain| chain.codec.kind() == Kind::Video);
-        let Some(video) = video else {
+        let Some(video) = self.video() else {
             return;
         };
-        let browser = video.bin.static_pad("sink").and_then(|sink| sink.peer());
-        let encoder = video.bin.by_name("encoder").and_then(|element| element.static_pad("src"));
-        for pad in [browser, encoder].into_iter().flatten() {
-            let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-                .all_headers(true)
-                .other_field(tracks::ASKED_BY_START, true)
-                .build();
-            pad.send_event(event);
+        for encoder in video.encoders() {
+            encoder.send_event(keyframe(Some(from)));
         }
+        self.keyframe_at = Some(at);
+    }
+
+    /// When [`Self::ask_browser`] has something to do.
+    #[must_use]
+    pub fn keyframe_at(&self) -> Option<Instant> {
+        self.keyframe_at
+    }
+
+    /// Asks the browser for a picture to start from, if it is time.
+    pub fn ask_browser(&mut self, now: Instant) {
+        if self.keyframe_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.keyframe_at = None;
+        let browser = self.video().and_then(|video| video.bin.static_pad("sink")?.peer());
+        if let Some(browser) = browser {
+            browser.send_event(keyframe(None));
+        }
+    }
+
+    fn video(&self) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.codec.kind() == Kind::Video)
     }
 
     /// The slots of this peer's effects.
@@ -387,6 +403,15 @@ impl Peer {
             mixer.release_request_pad(&sink);
         }
     }
+}
+
+/// Our wish for a keyframe, of the picture at that running time or at once.
+fn keyframe(at: Option<gst::ClockTime>) -> gst::Event {
+    gst_video::UpstreamForceKeyUnitEvent::builder()
+        .running_time(at)
+        .all_headers(true)
+        .other_field(tracks::ASKED_BY_START, true)
+        .build()
 }
 
 /// Why an answer is not taken.

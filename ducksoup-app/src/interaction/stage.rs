@@ -9,11 +9,11 @@ mod plots;
 
 use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
-use super::events::Event;
+use super::events::{Event, Kind};
 use super::graph::Graph;
 use super::input::{Input, Inputs, PeerInput};
-use super::journal::Journal;
-use super::lifecycle::{self, CloseCause, Effect, Lifecycle, Outcome};
+use super::journal::{self, Journal};
+use super::lifecycle::{self, CloseCause, Effect, LEAD, Lifecycle, Outcome};
 use super::peer::{Peer, PeerError, Showing};
 use super::plots::Records;
 use super::stats::Stats;
@@ -121,6 +121,7 @@ impl Stage {
         }
         self.rest(inputs);
         self.draw_plots();
+        self.journal.events_end();
         self.journal.log(Message::InteractionDeleted, None, json!({}));
         self.signaller.stop();
     }
@@ -160,6 +161,7 @@ impl Stage {
 
     fn do_what_is_due(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
+        self.graph.ask_browsers(now);
         for connection in self.graph.stuck(now) {
             let user = self.graph.user_of(connection).cloned();
             let fields = json!({"error": "the effect chain does not stop"});
@@ -311,7 +313,9 @@ impl Stage {
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
         self.plot_joined(&options, count);
-        self.event(Some(&user), "joined", Some(&count.to_string()));
+        let kind = if count > 1 { Kind::Reconnected } else { Kind::Joined };
+        let joined = self.event_now(kind).of(Some(&user)).value(count);
+        self.journal.event(joined);
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
             Ok(shortcomings) => {
@@ -359,7 +363,8 @@ impl Stage {
             CloseCause::Failed => "failed",
             CloseCause::Over => "interaction_over",
         };
-        self.event(user.as_ref(), "left", Some(cause));
+        let left = self.event_now(Kind::Left).of(user.as_ref()).value(cause);
+        self.journal.event(left);
         let fields = json!({"cause": cause, "connection": connection});
         self.journal.log(Message::PeerServerEnded, user.as_ref(), fields);
         // With the last one the counting ends.
@@ -387,37 +392,37 @@ impl Stage {
         ControlFlow::Continue(())
     }
 
-    /// Adds an event that happens now to the run's table.
-    fn event(&mut self, participant: Option<&Identifier>, kind: &'static str, value: Option<&str>) {
-        self.journal.event(Event {
-            at: self.graph.running_time().nseconds(),
-            duration: None,
-            participant: participant.cloned(),
-            kind,
-            target: None,
-            value: value.map(str::to_owned),
-        });
+    /// An event that happens now.
+    fn event_now(&self, kind: Kind) -> Event {
+        Event::new(self.graph.running_time().nseconds(), kind)
     }
 
     fn start(&mut self) {
-        let zero = Zero { running_time: self.graph.running_time(), utc: Timestamp::now() };
+        let (now, utc, at) = (self.graph.running_time(), Timestamp::now(), Instant::now() + LEAD);
+        let zero =
+            Zero { running_time: now + lead(), utc: utc.saturating_add(LEAD).unwrap_or(utc) };
         self.t0 = Some(zero);
-        self.graph.begin(zero.running_time);
-        self.journal.started(zero.utc, zero.running_time.nseconds());
-        self.event(None, "started", None);
+        self.graph.begin(zero.running_time, at);
+        self.journal.started(journal::Zero {
+            utc: zero.utc,
+            monotonic: self.graph.monotonic(zero.running_time).nseconds(),
+            running_time: zero.running_time.nseconds(),
+            at,
+        });
+        self.journal.event(Event::new(zero.running_time.nseconds(), Kind::Started));
         self.journal.log(Message::InteractionStarted, None, json!({}));
     }
 
-    /// Records a peer: from t0 with those who start together, from now on with one who came back.
+    /// Records a peer: from t0 with those who start together, from [`LEAD`] later
+    /// than now with one who came back.
     fn record(&mut self, connection: Connection) {
-        let (Some(t0), Some(peer)) = (self.t0, self.graph.peer(connection)) else {
+        let now = self.graph.running_time();
+        let (Some(t0), Some(peer)) = (self.t0, self.graph.peer_mut(connection)) else {
             return;
         };
-        let now = self.graph.running_time();
-        let first = now.saturating_sub(t0.running_time) < STARTING;
-        let origin = if first { t0.running_time } else { now };
-        if !first {
-            peer.begin(t0.running_time);
+        let origin = if now < t0.running_time { t0.running_time } else { now + lead() };
+        if origin > t0.running_time {
+            peer.begin(t0.running_time, origin, Instant::now() + LEAD);
         }
         let offset = origin.saturating_sub(t0.running_time).nseconds();
         let offset = SignedDuration::from_nanos(i64::try_from(offset).unwrap_or(i64::MAX));
@@ -432,14 +437,15 @@ impl Stage {
     }
 
     fn finish_files(&mut self, outcome: Outcome) -> ControlFlow<()> {
-        let (message, state) = match outcome {
-            Outcome::Ended => (Message::InteractionEnded, "ended"),
-            Outcome::Aborted => (Message::InteractionAborted, "aborted"),
-            Outcome::Interrupted => (Message::InteractionInterrupted, "interrupted"),
+        let (message, kind) = match outcome {
+            Outcome::Ended => (Message::InteractionEnded, Kind::Ended),
+            Outcome::Aborted => (Message::InteractionAborted, Kind::Aborted),
+            Outcome::Interrupted => (Message::InteractionInterrupted, Kind::Interrupted),
         };
         self.journal.log(message, None, json!({}));
-        self.journal.ended(state);
-        self.event(None, state, None);
+        self.journal.ended(kind.word());
+        let over = self.event_now(kind);
+        self.journal.event(over);
         // Files end where the run does, whatever comes late; see `Graph::record`.
         let grace = match outcome {
             Outcome::Ended if self.graph.is_recording() => {
@@ -454,14 +460,16 @@ impl Stage {
 
 /// What has passed the jitter buffer takes this long to the recorder, at most. Ours: decoding and
 /// encoding take milliseconds, but machines are busy.
-const SETTLING: Duration = Duration::from_millis(100);
+const SETTLING: Duration = Duration::from_millis(250);
 
 /// How long the end waits for elements to come to rest. Ours: it takes milliseconds; what is stuck
 /// goes with the process.
 const RESTING: Duration = Duration::from_secs(1);
 
-/// Those who start together are recorded within the same turn of the loop; ours, only a bound.
-const STARTING: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+/// [`LEAD`] as GStreamer writes it.
+fn lead() -> gst::ClockTime {
+    gst::ClockTime::try_from(LEAD).unwrap_or_default()
+}
 
 /// A connection, as the signaller names its session.
 fn session(connection: Connection) -> String {

@@ -43,6 +43,12 @@ pub fn make(
         agent.set_property("max-rtp-port", u32::from(max));
     }
     if let Some(bin) = webrtcbin.downcast_ref::<gst::Bin>() {
+        if let Some(rtpbin) = bin.by_name("rtpbin") {
+            // Sender reports tell when media were taken. By default they tell when they are sent,
+            // which needs a latency that nobody configures here: without it they run away from the
+            // media by a second every second, and browsers cannot align sound and picture.
+            rtpbin.set_property("rtcp-sync-send-time", false);
+        }
         let tap = if settings.log_level >= Level::Trace.number() { Tap::All } else { Tap::Used };
         let to = inputs.clone();
         bin.connect_deep_element_added(move |_, _, element| {

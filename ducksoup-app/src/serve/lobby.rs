@@ -5,7 +5,8 @@
 //! does not take what it is handed is closed or killed.
 
 use super::limits::Limits;
-use super::roster::{Effect, Fresh, Input, Newcomer, Roster};
+use super::recovery::Recovery;
+use super::roster::{Effect, Fresh, Input, Newcomer, Roster, Stage};
 use super::worker::{StageDeed, StageEvent, Stages};
 use crate::config::Config;
 use ducksoup_signaller::frame::{Connection, DoorFrame, LeaveCause};
@@ -13,6 +14,7 @@ use ducksoup_signaller::protocol::{ClientMessage, Identifier, ServerMessage};
 use rand::Rng as _;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout_at};
@@ -71,11 +73,14 @@ pub(crate) struct Lobby {
     roster: Roster,
     stages: Stages,
     clients: HashMap<Connection, Client>,
+    /// The folder of each stage's run, below the data folder.
+    folders: HashMap<Stage, PathBuf>,
+    recovery: Recovery,
 }
 
 impl Lobby {
     /// A lobby, and the way to it.
-    pub(crate) fn new(config: &Config) -> (Self, mpsc::Sender<Request>) {
+    pub(crate) fn new(config: &Config, recovery: Recovery) -> (Self, mpsc::Sender<Request>) {
         let (to_lobby, requests) = mpsc::channel(QUEUE);
         let (to_events, events) = mpsc::channel(QUEUE);
         let stages =
@@ -87,6 +92,8 @@ impl Lobby {
             roster: Roster::new(config.stage_settings(), config.limits),
             stages,
             clients: HashMap::new(),
+            folders: HashMap::new(),
+            recovery,
         };
         (lobby, to_lobby)
     }
@@ -170,6 +177,9 @@ impl Lobby {
             StageDeed::Said(frame) => Input::Said { stage, frame },
             StageDeed::Ended => {
                 self.stages.ended(stage, Instant::now());
+                if let Some(folder) = self.folders.remove(&stage) {
+                    self.recovery.see_to(folder);
+                }
                 Input::Ended(stage)
             }
         };
@@ -199,6 +209,8 @@ impl Lobby {
                     log::error!(context = "app", stage = stage.0, error:% = error; "stage_not_started");
                     return Some(Input::Ended(stage));
                 }
+                let folder = Path::new(opening.namespace.as_str());
+                self.folders.insert(stage, folder.join(opening.interaction.as_str()));
                 self.stages.tell(stage, DoorFrame::Open(opening));
             }
             Effect::Tell { stage, frame } => self.stages.tell(stage, frame),

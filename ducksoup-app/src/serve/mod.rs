@@ -10,7 +10,7 @@
 //! - `checks`: what participants' device checks came to.
 //! - `lobby`: the task that owns who is where; `roster`: its decisions.
 //! - `worker`: the stage processes; `meter`: what they cost; `trial`: what is tried before
-//!   anybody comes.
+//!   anybody comes; `recovery`: what is completed for runs that died.
 //! - `turn`: the embedded TURN server.
 //! - `limits`: every wait and size.
 //!
@@ -27,6 +27,7 @@ mod lobby;
 mod meter;
 mod origin;
 mod rate;
+mod recovery;
 mod roster;
 mod routes;
 mod socket;
@@ -43,6 +44,7 @@ use limits::MAX_SOCKETS;
 use lobby::{Lobby, Request};
 use origin::Origins;
 use rate::Bucket;
+use recovery::Recovery;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,7 +78,8 @@ impl Door {
         port: u16,
         turn: Option<Turn>,
     ) -> (Arc<Self>, Lobby, watch::Sender<bool>) {
-        let (lobby, to_lobby) = Lobby::new(&config);
+        let recovery = Recovery::start(&config);
+        let (lobby, to_lobby) = Lobby::new(&config, recovery);
         let (close, closing) = watch::channel(false);
         let now = Instant::now();
         let Limits { join_rate, join_burst, .. } = config.limits;

@@ -82,6 +82,11 @@ impl Served {
         String::from_utf8_lossy(&reply).into_owned()
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Ends it, in time and without an error.
     pub(crate) fn stop(mut self, signal: Signal) {
         let child = self.child.take().expect("it runs");

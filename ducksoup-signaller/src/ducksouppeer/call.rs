@@ -5,6 +5,7 @@
 use super::codec::{self, Wanted};
 use super::ice::Servers;
 use super::input::{Input, Inputs};
+use super::promises::Promises;
 use super::sending::{MEDIA, Sending};
 use gst::glib;
 use gst::prelude::*;
@@ -32,6 +33,7 @@ pub(super) struct Call {
     pub(super) wanted: Vec<Wanted>,
     /// Sections that have a sink pad already.
     sections: Vec<u32>,
+    promises: Promises,
 }
 
 impl Call {
@@ -66,6 +68,7 @@ impl Call {
             streams: Vec::new(),
             wanted: Vec::new(),
             sections: Vec::new(),
+            promises: Promises::new(),
         };
         call.report(inputs);
         parent.add(&call.bin)?;
@@ -77,6 +80,7 @@ impl Call {
     fn report(&self, inputs: &Inputs) {
         if let Some(bin) = self.webrtcbin.downcast_ref::<gst::Bin>() {
             bin.connect_deep_element_added(|_, _, element| never_wait(element));
+            report_capture_times(bin);
         }
         let (session, to) = (self.session, inputs.clone());
         self.webrtcbin.connect_closure(
@@ -111,24 +115,35 @@ impl Call {
         });
     }
 
-    /// Takes the server's offer; what comes of it is an [`Input::Answered`].
+    /// Takes the server's offer; what comes of it is an [`Input::Answered`]. The answer is told only
+    /// when it is set: media that come earlier would find no way, which ends the connection.
     pub(super) fn describe(&mut self, offer: &WebRTCSessionDescription, inputs: &Inputs) {
         self.streams = codec::streams(offer.sdp());
         self.wanted = codec::wanted(offer.sdp());
         let (session, inputs) = (self.session, inputs.clone());
-        let weak = self.webrtcbin.downgrade();
-        let described = gst::Promise::with_change_func(move |reply| {
-            let Some(webrtcbin) = weak.upgrade() else {
+        let tell = move |answer| inputs.send(Input::Answered(session, answer));
+        let (webrtcbin, promises) = (self.webrtcbin.downgrade(), self.promises.clone());
+        self.promises.ask(&self.webrtcbin, "set-remote-description", offer, move |reply| {
+            let Some(bin) = webrtcbin.upgrade() else {
                 return;
             };
-            if let Some(error) = error_of(&reply) {
-                inputs.send(Input::Answered(session, Err(error)));
-                return;
+            if let Err(error) = reply {
+                return tell(Err(error));
             }
-            let answer = answer_to(&webrtcbin, session, inputs.clone());
-            webrtcbin.emit_by_name::<()>("create-answer", &[&None::<gst::Structure>, &answer]);
+            let then = promises.clone();
+            promises.ask(&bin, "create-answer", &None::<gst::Structure>, move |reply| {
+                let Some(bin) = webrtcbin.upgrade() else {
+                    return;
+                };
+                let answer = match answer_in(reply) {
+                    Ok(answer) => answer,
+                    Err(error) => return tell(Err(error)),
+                };
+                then.ask(&bin, "set-local-description", &answer.clone(), move |reply| {
+                    tell(reply.map(|_| answer));
+                });
+            });
         });
-        self.webrtcbin.emit_by_name::<()>("set-remote-description", &[offer, &described]);
     }
 
     /// Gives `sending` a section of the offer that is about to be described.
@@ -202,39 +217,19 @@ impl Call {
     /// Takes the call out of `parent`; what is left is to be brought to NULL, wherever it may take
     /// its time.
     pub(super) fn detach(self, parent: &gst::Bin) -> gst::Bin {
+        self.promises.withdraw();
         self.bin.set_locked_state(true);
         drop(parent.remove(&self.bin));
         self.bin
     }
 }
 
-/// Makes the answer and sets it.
-fn answer_to(webrtcbin: &gst::Element, session: u64, inputs: Inputs) -> gst::Promise {
-    let weak = webrtcbin.downgrade();
-    gst::Promise::with_change_func(move |reply| {
-        let answer = match (error_of(&reply), reply) {
-            (None, Ok(Some(reply))) => {
-                reply.get::<WebRTCSessionDescription>("answer").map_err(|error| error.to_string())
-            }
-            (Some(error), _) => Err(error),
-            (None, _) => Err("no answer".to_owned()),
-        };
-        if let (Ok(answer), Some(webrtcbin)) = (&answer, weak.upgrade()) {
-            webrtcbin.emit_by_name::<()>("set-local-description", &[answer, &None::<gst::Promise>]);
-        }
-        inputs.send(Input::Answered(session, answer));
-    })
-}
-
-/// What went wrong, when a promise tells of an error.
-fn error_of(reply: &Result<Option<&gst::StructureRef>, gst::PromiseError>) -> Option<String> {
-    match reply {
-        Ok(Some(structure)) => {
-            structure.get::<glib::Error>("error").ok().map(|error| error.to_string())
-        }
-        Ok(None) => None,
-        Err(error) => Some(format!("{error:?}")),
-    }
+/// The description in a reply to `create-answer`.
+fn answer_in(
+    reply: Result<Option<&gst::StructureRef>, String>,
+) -> Result<WebRTCSessionDescription, String> {
+    let reply = reply?.ok_or("no answer")?;
+    reply.get("answer").map_err(|error| error.to_string())
 }
 
 /// The places inside webrtcbin that would wait for the clock.
@@ -248,6 +243,15 @@ fn never_wait(element: &gst::Element) {
             element.set_property("rtx-next-seqnum", false);
         }
         _ => {}
+    }
+}
+
+/// Sender reports tell when media were taken. By default they tell when they are sent, which needs
+/// the configured latency; no latency event finds its way to the sessions inside a webrtcbin (1.22),
+/// and their reports would run away from the media by a second every second.
+fn report_capture_times(webrtcbin: &gst::Bin) {
+    if let Some(rtpbin) = webrtcbin.by_name("rtpbin") {
+        rtpbin.set_property("rtcp-sync-send-time", false);
     }
 }
 

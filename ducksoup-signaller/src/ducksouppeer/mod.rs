@@ -66,6 +66,7 @@ mod ice;
 mod imp;
 mod input;
 mod participant;
+mod promises;
 mod receiving;
 mod sending;
 

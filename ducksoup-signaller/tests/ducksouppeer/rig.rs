@@ -4,8 +4,8 @@
 
 #![allow(dead_code)] // each test program uses a part
 
-#[path = "../rtpsession/mod.rs"]
-mod rtpsession;
+#[path = "../forgiven/mod.rs"]
+mod forgiven;
 
 use super::server::LIMIT;
 use gst::glib;
@@ -17,7 +17,7 @@ pub(crate) fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
         gst::init().unwrap();
-        rtpsession::forgive();
+        forgiven::forgive();
         ducksoup_signaller::plugin_register_static().unwrap();
     });
 }

@@ -133,7 +133,7 @@ const CLIENT: frame::Connection = frame::Connection(1);
 
 /// Gone with its connection.
 pub(crate) struct Stage {
-    pipeline: gst::Pipeline,
+    pub(crate) pipeline: gst::Pipeline,
     webrtcbin: gst::Element,
     signaller: ServerSignaller,
     turns: Receiver<Turn>,

@@ -11,9 +11,9 @@ use super::Layout;
 use super::format::Format;
 use super::inbox::{End, Inbox, Input, Put, Unit};
 use super::naming::{Kind, Side, Slot};
-use super::report;
 use super::thread::{WriterThread, post};
 use super::writer::{Plan, Writer};
+use super::{opus, report};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -122,7 +122,8 @@ impl ObjectImpl for ExperimentRecorder {
                 .nick("Statistics")
                 .blurb(
                     "For each pad: units received, written, outside (before the origin, after the \
-                     end), gated (without a keyframe, not decodable), dropped (queue full), and \
+                     end), gated (without a keyframe, not decodable, sound for a time that has its sound), \
+                     dropped (queue full), and \
                      bytes written",
                 )
                 .read_only()
@@ -393,6 +394,7 @@ impl ExperimentRecorder {
             gst::debug!(CAT, obj = pad, "a buffer without a running time is not recorded");
             return Ok(gst::FlowSuccess::Ok);
         };
+        let time = time.saturating_sub(lead(&buffer));
         // Only what came over a network has lost something where it says DISCONT; an encoder here
         // says so after any hiccup of its input, and its pictures are whole.
         let discont = slot.side == Side::Dry && buffer.flags().contains(gst::BufferFlags::DISCONT);
@@ -437,6 +439,18 @@ impl ExperimentRecorder {
             gst::QueryViewMut::Allocation(_) => false,
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
+    }
+}
+
+/// What an encoder wants cut off the beginning of its first packet, its look-ahead, in nanoseconds:
+/// the timestamp is that of the first sample behind it. A file keeps the packet whole.
+fn lead(buffer: &gst::BufferRef) -> u64 {
+    let clip = buffer.meta::<gst_audio::AudioClippingMeta>().map(|meta| meta.start());
+    match clip {
+        Some(gst::GenericFormattedValue::Default(Some(samples))) => {
+            u64::from(samples).saturating_mul(1_000_000_000) / opus::RATE
+        }
+        _ => 0,
     }
 }
 

@@ -75,7 +75,7 @@ pub(super) struct Tally {
     pub(super) written: u64,
     /// Before the origin or after the end.
     pub(super) outside: u64,
-    /// Without a keyframe before it, or not decodable.
+    /// Without a keyframe before it, not decodable, or sound for a time that has its sound.
     pub(super) gated: u64,
     /// The queue was full.
     pub(super) dropped: u64,

@@ -15,7 +15,9 @@
 //! - **Nobody waits**: a buffer is put into a queue, and one thread for the whole element writes.
 //!   A full queue (`max-bytes`), a full disk or a missing folder costs the recording its media, not
 //!   upstream a packet: pads always return OK. No file waits for a silent track: holes in the sound
-//!   are filled with silent packets, so that sample n is the one at n / 48000 s; pictures pause. A
+//!   are filled with silent packets, one packet follows the other without a seam, and one for a time
+//!   that has its sound is left out (`jumps`), so that sample n is the one at n / 48000 s to within 10 ms
+//!   (or half a packet) of its timestamp, for good; pictures pause. A
 //!   picture that comes more than 1 s (on the wall) after the sound of its file gets a file of its own
 //!   (`video-dry`, `video-wet`), since the tracks of a file are fixed when it is opened.
 //! - **A crash** leaves every file readable up to its last second: what is due is written every
@@ -26,7 +28,9 @@
 //!
 //! | element message | fields |
 //! |---|---|
-//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-file` | `path`, `name`, `what`, `origin` (running time, ns), `first` (none when nothing came), `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`, `cause`: `absent` or, where pictures came but no keyframe, `keyframe`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-opened` | `path`, `name`, `what`, `running-time` of its first unit |
+//! | `experimentrecorder-size` | `pad`, `width`, `height`, `running-time`: pictures have another size from here on, or a first one |
 //! | `experimentrecorder-finished` | `files` |
 //! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`, `kind`, `internal`), `path`, `message` |
 //! | `experimentrecorder-overflow` | `pad`, `running-time`: dropping begins; `stats` tells how much |
@@ -40,7 +44,8 @@
 //! It is one element with a thread and its own small writers of mp4, mkv and ogg, not a bin of
 //! muxers: those wait for every track (see `container.rs`), and so a state, an error or an end
 //! inside a file cannot reach the pipeline that carries the conversation. Limits: the pre-skip of
-//! Opus is written as 0, so an encoder's look-ahead (6.5 ms) is not taken off; mono and stereo only.
+//! Opus is written as 0, so the look-ahead (6.5 ms) of an encoder that starts at the origin itself is not
+//! taken off, as that of one that ran before it is; mono and stereo only.
 
 use gst::glib;
 use gst::prelude::*;

@@ -4,36 +4,41 @@
 //!
 //! | track | a unit arrives | verdict |
 //! |---|---|---|
-//! | picture, needs a keyframe | no keyframe | gated; a keyframe is asked for once a second |
+//! | picture, needs a keyframe | no keyframe | gated; a keyframe is asked for, again and again |
 //! | picture, needs a keyframe | keyframe | written, the track flows |
 //! | picture, flows | after a loss, no keyframe | gated, the track needs a keyframe |
 //! | picture, flows | anything else | written |
 //! | sound | after a hole | written, silence fills the hole |
+//! | sound | for a time that has its sound | left out |
 //! | sound | else | written |
 //!
-//! Times are nanoseconds since the origin.
+//! Times are nanoseconds since the origin. Sound is written where [`Laying`] puts it, one packet
+//! where the other ends: every reader finds the same sample at the same time, whether it goes by the
+//! timestamps or counts.
 
-use super::opus::SHORTEST;
-
-/// A hole in the sound that is filled with silence: half of the shortest packet that browsers send
-/// (10 ms would be one, RTP jitter is far below).
-const SOUND_HOLE: u64 = 10_000_000;
-
-/// A hole at the very beginning is filled as far as the shortest packet allows.
-const FIRST_SOUND_HOLE: u64 = SHORTEST;
+use super::opus::{RATE, SHORTEST, samples};
+use crate::laying::{Laying, Place, Rules, SLACK_MS};
 
 /// Pictures further apart than that are reported as a gap: below two frames a second nobody would
 /// call it a moving picture.
 const PICTURE_HOLE: u64 = 500_000_000;
 
-/// A keyframe is asked for again after so long: a request or its answer may be lost.
-const ASK_AGAIN: u64 = 1_000_000_000;
+/// A keyframe is asked for again after so long: a request or its answer may be lost, and Chromium answers
+/// none within 300 ms of another one (`min_keyframe_send_interval` of libwebrtc).
+const ASK_AGAIN: u64 = 400_000_000;
 
 /// The least distance of two units whose own times do not rise, one unit of the coarsest format.
 const LEAST_STEP: u64 = 1_000_000;
 
 /// A hole longer than that, an hour, is left open: no conversation pauses so long, a clock jumped.
-const LONGEST_FILL: u64 = 3_600_000_000_000;
+const LONGEST_FILL: u64 = 3_600 * RATE;
+
+/// The shortest packet, in samples.
+const QUANTUM: u64 = SHORTEST * RATE / 1_000_000_000;
+
+/// How sound is laid down. At the very beginning there is no slack: zero is zero.
+const SOUND: Rules =
+    Rules { slack: SLACK_MS * RATE / 1_000, quantum: QUANTUM, longest: LONGEST_FILL };
 
 /// A track keeps so many gaps; more are only counted.
 const MOST_GAPS: usize = 1_000;
@@ -45,6 +50,25 @@ pub(super) struct Gap {
     pub(super) to: u64,
 }
 
+/// Why media are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// They did not come.
+    Absent,
+    /// Pictures came, but could not be shown without a keyframe before them.
+    Keyframe,
+}
+
+impl Cause {
+    /// The word for it in reports.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Keyframe => "keyframe",
+        }
+    }
+}
+
 /// What to do with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -52,6 +76,8 @@ pub(super) enum Verdict {
     Gated { ask: bool },
     /// It is recorded at this time, after silence for this hole.
     Write { at: u64, silence: Option<Gap> },
+    /// It is not recorded: its time has its sound.
+    Surplus,
 }
 
 /// What the report says of a track.
@@ -67,37 +93,37 @@ pub(super) struct Summary {
     pub(super) length: u64,
     /// Nanoseconds of silence put where sound was missing; with `length` all that a decoder gives.
     pub(super) filled: u64,
-    /// Units whose own time did not rise.
+    /// Pictures whose own time did not rise; packets of sound left out because their time had its
+    /// sound.
     pub(super) jumps: u64,
     pub(super) gap_count: u64,
     /// The first gaps.
-    pub(super) gaps: Vec<Gap>,
+    pub(super) gaps: Vec<(Gap, Cause)>,
 }
 
 impl Summary {
-    fn gap(&mut self, gap: Gap) {
+    fn gap(&mut self, gap: Gap, cause: Cause) {
         self.gap_count += 1;
         if self.gaps.len() < MOST_GAPS {
-            self.gaps.push(gap);
+            self.gaps.push((gap, cause));
         }
     }
 
-    /// The time at which a unit is written: its own, unless that does not rise.
+    /// The time at which a picture is written: its own, unless that does not rise.
     fn rising(&mut self, at: u64, last_at: Option<u64>) -> u64 {
-        match last_at {
-            Some(last) if at <= last => {
-                self.jumps += 1;
-                last.saturating_add(LEAST_STEP)
-            }
-            _ => at,
-        }
+        let Some(last) = last_at else { return at };
+        self.jumps += u64::from(at <= last);
+        at.max(last.saturating_add(LEAST_STEP))
     }
 }
 
 /// Whether the picture can be decoded from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Picture {
-    NeedsKey { asked: Option<u64> },
+    /// `asked` when, and so whether any picture came meanwhile.
+    NeedsKey {
+        asked: Option<u64>,
+    },
     Flows,
 }
 
@@ -106,10 +132,7 @@ enum Picture {
 pub(super) struct Timeline {
     picture: Picture,
     last_at: Option<u64>,
-    /// Where the sound ends when it is counted sample by sample, as most readers do. Packets come
-    /// a little early or late, and holes are filled by whole packets only: what is left over is
-    /// made good at the next hole, so that it never adds up.
-    laid: u64,
+    sound: Laying,
     summary: Summary,
 }
 
@@ -118,7 +141,7 @@ impl Timeline {
         Self {
             picture: Picture::NeedsKey { asked: None },
             last_at: None,
-            laid: 0,
+            sound: Laying::new(SOUND, 0),
             summary: Summary::default(),
         }
     }
@@ -137,7 +160,11 @@ impl Timeline {
         key: bool,
         lost: bool,
     ) -> Verdict {
+        let mut cause = Cause::Absent;
         if key {
+            if matches!(self.picture, Picture::NeedsKey { asked: Some(_) }) {
+                cause = Cause::Keyframe;
+            }
             self.picture = Picture::Flows;
         } else if lost && self.picture == Picture::Flows {
             self.picture = Picture::NeedsKey { asked: None };
@@ -152,7 +179,7 @@ impl Timeline {
             Some(last) => at - last > PICTURE_HOLE,
         };
         if hole {
-            self.summary.gap(Gap { from, to: at });
+            self.summary.gap(Gap { from, to: at }, cause);
         }
         self.written(at, duration);
         Verdict::Write { at, silence: None }
@@ -172,45 +199,58 @@ impl Timeline {
 
     /// Decides about a packet of sound.
     pub(super) fn audio(&mut self, at: u64, duration: u64) -> Verdict {
-        let tolerance = if self.last_at.is_some() { SOUND_HOLE } else { FIRST_SOUND_HOLE };
-        let at = self.summary.rising(at, self.last_at);
-        let silence = self.fill(at, tolerance);
-        self.written(at, duration);
-        self.summary.length += duration;
-        self.laid = self.laid.saturating_add(duration);
-        Verdict::Write { at, silence }
+        let (time, length) = (samples(at), samples(duration));
+        if self.last_at.is_none() {
+            let first = self.sound.fill(time, QUANTUM / 2);
+            let silence = self.filled(first);
+            let verdict = Verdict::Write { at: nanoseconds(self.sound.end()), silence };
+            self.sound.lay(self.sound.end(), length);
+            return self.laid(verdict, duration);
+        }
+        let place = self.sound.lay(time, length);
+        if place == Place::Surplus {
+            self.summary.jumps += 1;
+            return Verdict::Surplus;
+        }
+        let silence = self.filled(place);
+        let (Place::At { at, .. } | Place::Anew { at, .. }) = place else {
+            return Verdict::Surplus;
+        };
+        self.laid(Verdict::Write { at: nanoseconds(at), silence }, duration)
+    }
+
+    fn laid(&mut self, verdict: Verdict, duration: u64) -> Verdict {
+        if let Verdict::Write { at, .. } = verdict {
+            self.written(at, duration);
+            self.summary.length += duration;
+        }
+        verdict
     }
 
     /// Sound that stays away to the end of its file: the silence for it, from `least` on.
     pub(super) fn silent_until(&mut self, end: u64, least: u64) -> Option<Gap> {
-        if end.saturating_sub(self.laid) > LONGEST_FILL {
+        let end = samples(end);
+        if end.saturating_sub(self.sound.end()) > LONGEST_FILL {
             return None;
         }
-        let silence = self.fill(end, least)?;
-        self.summary.last = end;
+        let place = self.sound.fill(end, samples(least));
+        let silence = self.filled(place)?;
+        self.summary.last = silence.to;
         Some(silence)
     }
 
-    /// The silence before a time, in whole packets, where at least `least` is missing.
-    fn fill(&mut self, end: u64, least: u64) -> Option<Gap> {
-        let hole = end.saturating_sub(self.laid);
-        if hole < least {
-            return None;
-        }
-        self.summary.gap(Gap { from: self.laid, to: end });
-        if hole > LONGEST_FILL {
-            self.laid = end;
-            return None;
-        }
-        // What earlier holes left over is made good by one packet more, which may begin before the
-        // last one ends, but never ends before it.
-        let since = end.saturating_sub(self.summary.last);
-        let room = since - since % SHORTEST + SHORTEST;
-        let filled = (hole - hole % SHORTEST).min(room);
-        let from = self.laid.max(self.summary.last).min(end - filled);
-        self.summary.filled += filled;
-        self.laid += filled;
-        Some(Gap { from, to: from + filled })
+    /// Notes a hole; the silence for it.
+    fn filled(&mut self, place: Place) -> Option<Gap> {
+        let (from, to) = match place {
+            Place::At { silence, at } if silence > 0 => (at - silence, at),
+            Place::Anew { end, at } => (end, at),
+            Place::At { .. } | Place::Surplus => return None,
+        };
+        let gap = Gap { from: nanoseconds(from), to: nanoseconds(to) };
+        self.summary.gap(gap, Cause::Absent);
+        let filled = matches!(place, Place::At { .. });
+        self.summary.filled += if filled { gap.to - gap.from } else { 0 };
+        filled.then_some(gap)
     }
 
     fn written(&mut self, at: u64, duration: u64) {
@@ -221,9 +261,15 @@ impl Timeline {
     }
 }
 
+/// Exact for what Opus packets last, which is multiples of 2.5 ms.
+fn nanoseconds(samples: u64) -> u64 {
+    u64::try_from(u128::from(samples) * 1_000_000_000 / u128::from(RATE)).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const MS: u64 = 1_000_000;
     const WRITE: fn(u64) -> Verdict = |at| Verdict::Write { at: at * MS, silence: None };
@@ -249,64 +295,93 @@ mod tests {
         }
         let summary = track.summary();
         assert_eq!((summary.first, summary.last), (Some(1040 * MS), 1960 * MS));
-        assert_eq!(
-            summary.gaps,
-            [Gap { from: 0, to: 1040 * MS }, Gap { from: 1130 * MS, to: 1900 * MS }]
-        );
+        let gap = |from, to, cause| (Gap { from: from * MS, to: to * MS }, cause);
+        assert_eq!(summary.gaps, [gap(0, 1040, Cause::Keyframe), gap(1130, 1900, Cause::Keyframe)]);
+        assert_eq!(track.video(0, 3000 * MS, 30 * MS, false, false), WRITE(3000));
+        assert_eq!(track.summary().gaps[2], gap(1960, 3000, Cause::Absent));
     }
 
     #[test]
     fn holes_in_the_sound_are_filled() {
         let mut track = Timeline::new();
-        let filled = |at: u64, from: u64, to: u64| Verdict::Write {
-            at: at * MS,
-            silence: Some(Gap { from: from * MS, to: to * MS }),
-        };
-        // 2 ms are left over at first, and 2 ms at 127: too little for a packet.
-        let table = [
-            (7, filled(7, 0, 5)),
-            (27, WRITE(27)),
-            (49, WRITE(49)),
-            (67, WRITE(67)),
-            (127, filled(127, 87, 127)),
-            (147, WRITE(147)),
-        ];
-        for (at, verdict) in table {
-            assert_eq!(track.audio(at * MS, 20 * MS), verdict, "{at}");
+        // Silence comes in 2.5 ms; packets a little early or late follow without a seam.
+        let tenths = |tenths: u64| tenths * MS / 10;
+        let first =
+            Verdict::Write { at: tenths(75), silence: Some(Gap { from: 0, to: tenths(75) }) };
+        assert_eq!(track.audio(7 * MS, 20 * MS), first);
+        let follows = |at| Verdict::Write { at: tenths(at), silence: None };
+        for (at, written) in [(27, 275), (49, 475), (67, 675)] {
+            assert_eq!(track.audio(at * MS, 20 * MS), follows(written), "{at}");
         }
-        assert_eq!(track.summary().filled, 45 * MS);
+        let hole = Gap { from: tenths(875), to: tenths(1275) };
+        let after = Verdict::Write { at: tenths(1275), silence: Some(hole) };
+        assert_eq!(track.audio(127 * MS, 20 * MS), after);
+        assert_eq!(track.audio(130 * MS, 20 * MS), Verdict::Surplus);
+        assert_eq!(track.audio(147 * MS, 20 * MS), follows(1475));
+        assert_eq!(track.summary().jumps, 1);
+        assert_eq!(track.summary().filled, tenths(475));
         assert_eq!(track.summary().length, 120 * MS);
         assert_eq!(track.silent_until(200 * MS, 1000 * MS), None);
-        assert_eq!(
-            track.silent_until(2000 * MS, 1000 * MS),
-            Some(Gap { from: 165 * MS, to: 2000 * MS })
-        );
+        assert_eq!(filled(track.silent_until(2000 * MS, 1000 * MS)), (tenths(1675), 2000 * MS));
         assert_eq!(track.summary().filled + track.summary().length, 2000 * MS);
+        assert_eq!(track.summary().last, 2000 * MS);
     }
 
-    #[test]
-    fn what_holes_leave_over_does_not_add_up_and_no_packet_ends_before_another() {
-        let mut track = Timeline::new();
-        let mut ended = 0;
-        for hole in 0..1000 {
-            // Packets that come up to 9 ms late, and are followed by holes of all sizes.
-            for at in [hole * 101 + 3, hole * 101 + 23 + hole % 10] {
-                let at = at * MS;
-                let Verdict::Write { silence, .. } = track.audio(at, 20 * MS) else { panic!() };
-                if let Some(gap) = silence {
-                    assert!(gap.to <= at);
-                    let mut end = gap.from;
-                    for (length, _) in super::super::opus::silence(gap.to - gap.from, false) {
-                        end += length;
-                        assert!(end >= ended, "silence ends at {end}, sound at {ended}");
-                        ended = end;
+    fn filled(gap: Option<Gap>) -> (u64, u64) {
+        gap.map_or((0, 0), |gap| (gap.from, gap.to))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_arrives_sound_is_written_packet_after_packet_and_near_its_time(
+            first in 0u64..3_000_000_000,
+            steps in proptest::collection::vec((-3_000_000i64..3_000_000, 0usize..4, 0u8..12), 1..300)
+        ) {
+            let mut track = Timeline::new();
+            let (mut end, mut last_ms, mut time) = (0, None, first as i64);
+            for (jump, length, chance) in steps {
+                let duration = [MS * 5 / 2, 10 * MS, 20 * MS, 60 * MS][length];
+                // Smooth, jitter, a packet again or too early, a hole or a jump of seconds.
+                time += match chance {
+                    0 => jump * 1000,
+                    1..4 => jump,
+                    4 => -(20 * MS as i64),
+                    _ => 0,
+                };
+                let at = time.max(0) as u64;
+                time += duration as i64;
+                let slack = (10 * MS).max(duration / 2);
+                match track.audio(at, duration) {
+                    Verdict::Write { at: written, silence } => {
+                        let seam = silence.map_or(written, |gap| gap.from);
+                        prop_assert_eq!(seam, end);
+                        prop_assert_eq!(silence.map_or(written, |gap| gap.to), written);
+                        // Half a unit of 2.5 ms beside the slack, for rounding to samples.
+                        prop_assert!(written.abs_diff(at) <= slack + 21_000, "{} {}", written, at);
+                        end = written + duration;
+                        let mut piece = seam;
+                        for (length, _) in super::super::opus::silence(written - seam, false) {
+                            rises(&mut last_ms, piece)?;
+                            piece += length;
+                        }
+                        rises(&mut last_ms, written)?;
                     }
+                    Verdict::Surplus => prop_assert!(end > at + slack - 21_000),
+                    Verdict::Gated { .. } => prop_assert!(false),
                 }
-                ended = at + 20 * MS;
-                let laid = track.summary().filled + track.summary().length;
-                assert!(ended.abs_diff(laid) < 10 * MS, "{laid} laid down of {ended}");
+                let summary = track.summary();
+                prop_assert_eq!(summary.filled + summary.length, end);
+                prop_assert_eq!(summary.last, end);
             }
         }
+    }
+
+    /// In the milliseconds of Matroska too.
+    fn rises(last: &mut Option<u64>, at: u64) -> Result<(), TestCaseError> {
+        let ms = super::super::opus::scale(at, 1000);
+        prop_assert!(last.is_none_or(|last| ms > last), "{} after {:?}", ms, last);
+        *last = Some(ms);
+        Ok(())
     }
 
     #[test]
@@ -315,6 +390,9 @@ mod tests {
         for (at, written) in [(0, 0), (20, 20), (15, 21), (21, 22), (60, 60)] {
             assert_eq!(track.video(0, at * MS, MS, true, false), WRITE(written));
         }
+        // A fraction of a millisecond later, too, is the same time in Matroska.
+        let verdict = track.video(0, 60 * MS + 1, MS, true, false);
+        assert_eq!(verdict, WRITE(61));
         assert_eq!(track.summary().jumps, 2);
     }
 

@@ -3,12 +3,12 @@
 //! The elements inside the bin, in the order in which media passes them:
 //!
 //! ```text
-//! audio  [ audioconvert audioresample gate EFFECT ]… sham audioconvert audioresample
-//! video  [ videoconvert               gate EFFECT ]… sham videoconvertscale
+//! audio  unbroken [ audioconvert audioresample gate EFFECT ]… sham audioconvert audioresample
+//! video  unbroken [ videoconvert               gate EFFECT ]… sham videoconvertscale
 //! ```
 //!
-//! The converters hand everything through as long as neighbours agree. An empty chain is one
-//! `identity`.
+//! The converters hand everything through as long as neighbours agree. An empty chain is the first
+//! of these alone.
 
 use super::description::MAX_NAME;
 use super::effects::{self, FxError};
@@ -19,6 +19,7 @@ use super::schedule::Command;
 use super::sham::Sham;
 use super::target::{Input, Moment};
 use super::timeline;
+use super::unbroken::Unbroken;
 use gst::glib;
 use gst::prelude::*;
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     control_period: AtomicU64,
     next_command: AtomicU64,
     originals: Mutex<Originals<Original>>,
+    /// The events that pass now are meant for the effects alone.
+    restarting: AtomicBool,
 }
 
 impl Shared {
@@ -51,7 +54,17 @@ impl Shared {
             control_period: AtomicU64::new(control_period),
             next_command: AtomicU64::new(1),
             originals: Mutex::default(),
+            restarting: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the effects are being restarted, behind a pause in the sound.
+    pub(super) fn is_restarting(&self) -> bool {
+        self.restarting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_restarting(&self, restarting: bool) {
+        self.restarting.store(restarting, Ordering::Relaxed);
     }
 
     /// The bin in whose name messages are posted.
@@ -121,9 +134,10 @@ impl Chain {
             was_used: AtomicBool::new(false),
             policy,
         };
+        let of_effects = made.kind.map(|_| shared.clone());
+        chain.elements.push(Unbroken::new("unbroken", of_effects).upcast());
         let mut timeline = chain.read_timeline(&made.elements, shared)?;
         let Some(kind) = made.kind else {
-            chain.elements.push(converter("identity", 0)?);
             return Ok(chain);
         };
         for (place, effect) in made.elements.into_iter().enumerate() {

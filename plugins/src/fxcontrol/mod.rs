@@ -12,6 +12,10 @@
 //!   `property=value`; `name=` is what commands call it (see [`Description`]). Empty lets media
 //!   pass untouched. Converters around each effect hand everything through where neighbours agree,
 //!   so any raw format goes in; what comes out is for the next element's caps to say.
+//! - **Sound is unbroken** where it enters the effects: what strays from the count of samples by less than
+//!   10 ms follows without a seam, a hole of up to 100 ms is filled with silence, and behind a longer
+//!   one the effects begin anew. So an effect that keeps sound back gives it out at its own time, whatever a
+//!   network lost, and never makes a pause up in a burst. Sound for a time that has its sound is dropped.
 //! - **What may be an effect.** An element that takes raw audio in and gives raw audio out, or the
 //!   same with video, and does nothing else: no bin, source, sink, codec, parser, network element
 //!   or whatever takes anything. A property that names a file must name one in `folders`; one that
@@ -81,6 +85,7 @@ mod sham;
 mod slice;
 mod target;
 mod timeline;
+mod unbroken;
 
 pub use description::{Description, DescriptionError, Effect, MAX_EFFECTS, MAX_LENGTH, MAX_NAME};
 pub use effects::{FxError, check};

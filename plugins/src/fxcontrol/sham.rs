@@ -117,6 +117,10 @@ mod imp {
                 }
                 _ => {}
             }
+            let restarting = self.shared.get().is_some_and(|shared| shared.is_restarting());
+            if restarting && ends_or_begins(event.type_()) {
+                return true;
+            }
             gst::Pad::event_default(pad, Some(&*self.obj()), event)
         }
 
@@ -214,6 +218,17 @@ mod imp {
             }
             Ok(gst::FlowSuccess::Ok)
         }
+    }
+
+    /// What restarts the effects, and what that makes them say.
+    fn ends_or_begins(event: gst::EventType) -> bool {
+        matches!(
+            event,
+            gst::EventType::Eos
+                | gst::EventType::FlushStart
+                | gst::EventType::FlushStop
+                | gst::EventType::Segment
+        )
     }
 
     fn silence(piece: &mut gst::Buffer, info: &gst_audio::AudioInfo) {
