@@ -6,6 +6,7 @@ use crate::interaction::sdp::Codec;
 use gst::prelude::*;
 use gst_app::AppSink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a file may give nothing at all. Ours: decoders make hundreds of pictures a second.
@@ -68,7 +69,7 @@ impl Reader {
         std::fs::File::open(path).map_err(|error| ReadError::File(error.to_string()))?;
         let parse = if codec == Codec::H264 { "! h264parse" } else { "" };
         let text = format!(
-            "filesrc name=file ! {demux} {parse} ! {decode} \
+            "filesrc name=file ! {demux} name=demux {parse} ! {decode} \
              ! appsink name=out sync=false max-buffers={AHEAD}"
         );
         let element = |why: &str| ReadError::Element(why.to_owned());
@@ -76,6 +77,8 @@ impl Reader {
         let pipeline = pipeline.downcast::<gst::Pipeline>().map_err(|_| element("no pipeline"))?;
         let file = pipeline.by_name("file").ok_or_else(|| element("no source"))?;
         file.set_property("location", path);
+        let demux = pipeline.by_name("demux").ok_or_else(|| element("no demuxer"))?;
+        demux.connect_pad_added(|_, pad| keep_all(pad));
         let sink = pipeline.by_name("out").and_then(|sink| sink.downcast::<AppSink>().ok());
         let sink = sink.ok_or_else(|| element("no end"))?;
         let reader = Self { pipeline, sink };
@@ -124,6 +127,33 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Undoes what demuxers think better of:
+///
+/// - Nothing of a recording lies outside of it. qtdemux lets the segment begin with the first fragment, and what
+///   another track has from before that (a picture came first, late) would be cut off.
+/// - The first caps hold. qtdemux tells new ones whenever a fragment has another frame rate, with the parameter sets of
+///   the file's beginning: after a change of size, which H.264 says in its own stream, nothing could be decoded any more
+///   before the next keyframe.
+fn keep_all(pad: &gst::Pad) {
+    let known = AtomicBool::new(false);
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        match event.type_() {
+            gst::EventType::Caps if known.swap(true, Ordering::Relaxed) => {
+                gst::PadProbeReturn::Drop
+            }
+            gst::EventType::Segment => {
+                let whole = gst::FormattedSegment::<gst::ClockTime>::new();
+                *event = gst::event::Segment::builder(&whole).seqnum(event.seqnum()).build();
+                gst::PadProbeReturn::Ok
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 /// An element's complaint in one line.
