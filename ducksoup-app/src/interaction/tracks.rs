@@ -6,7 +6,7 @@ use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::insistence::Insistence;
 use super::sdp::{Codec, Kind};
-use super::timeline::Timeline;
+use super::timeline::{Place, Timeline};
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
 use std::collections::BTreeMap;
@@ -129,32 +129,34 @@ fn keep_pace(pad: &gst::Pad, codec: Codec, connection: Connection, inputs: &Inpu
     let timeline = Mutex::new(Timeline::new(codec.clock_rate()));
     let (kind, inputs) = (codec.kind(), inputs.clone());
     pad.add_probe(MEDIA, move |_, info| {
-        let mut jump = None;
+        let mut corrected = None;
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    jump = place(&mut timeline, packet.make_mut());
+                    corrected = place(&mut timeline, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        jump = jump.or(place(&mut timeline, packet.make_mut()));
+                        corrected = place(&mut timeline, packet.make_mut()).or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
                 }
                 _ => {}
             }
         }
-        if let Some(by) = jump {
-            inputs.send(Input::Peer(connection, PeerInput::TimeJumped { kind, by }));
+        if let Some(Place { time, correction: Some(correction) }) = corrected {
+            let at = u64::try_from(time).unwrap_or_default();
+            let corrected = PeerInput::TimeCorrected { kind, at, correction };
+            inputs.send(Input::Peer(connection, corrected));
         }
         gst::PadProbeReturn::Ok
     });
 }
 
-/// Places one packet; by how much the stream jumps here, in ns, if it does. What is no RTP is left
-/// as it is, for the depayloader to refuse.
-fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<i64> {
+/// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the
+/// depayloader to refuse.
+fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<Place> {
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
     let mut stamp = [0; 4];
     packet.copy_to_slice(4, &mut stamp).ok()?;
@@ -163,7 +165,7 @@ fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<i64> {
     let time = gst::ClockTime::from_nseconds(u64::try_from(place.time).unwrap_or_default());
     packet.set_pts(time);
     packet.set_dts(time);
-    place.jump
+    place.correction.map(|_| place)
 }
 
 #[cfg(test)]
