@@ -11,6 +11,8 @@ pub(crate) struct Piece {
     pub(crate) mark: u64,
     /// Whether it can be shown without those before it. Sound always can.
     pub(crate) is_key: bool,
+    /// Whether the sender itself has left out one before it.
+    pub(crate) after_hole: bool,
     /// The numbers of its packets.
     pub(crate) packets: Vec<u16>,
 }
@@ -71,7 +73,7 @@ impl Sent {
         for (place, piece) in self.pieces.iter().enumerate().take(last + 1).skip(*first) {
             let all = |packets: &BTreeSet<u16>| piece.packets.iter().all(|n| packets.contains(n));
             let (is_whole, is_recorded) = (all(&there), known.contains(&place));
-            let follows = chain || piece.is_key;
+            let follows = piece.is_key || (chain && !piece.after_hole);
             let is_late = follows && is_whole && !all(arrived) && !is_recorded;
             chain = follows && is_whole && !is_late;
             balance.sent += 1;
@@ -94,6 +96,7 @@ mod tests {
         let piece = |(place, letter): (usize, char)| Piece {
             mark: u64::from(letter),
             is_key: letter.is_uppercase(),
+            after_hole: letter == 'z',
             packets: vec![2 * place as u16, 2 * place as u16 + 1],
         };
         Sent { pieces: pieces.chars().enumerate().map(piece).collect(), repeated: [(7, 5)].into() }
@@ -122,6 +125,7 @@ mod tests {
             ("a repetition of another one", "AbcdEf", &[4], &[7], "AbEf", [6, 5, 0, 4, 4, 0]),
             ("the same twice", "AbAb", &[], &[], "AbAb", [4, 4, 0, 4, 4, 0]),
             ("what nobody has sent", "Abc", &[], &[], "Abxc", [3, 3, 0, 3, 3, 1]),
+            ("left out at the sender", "AbzdEf", &[], &[], "AbEf", [6, 6, 0, 4, 4, 0]),
             ("nothing known", "Abc", &[], &[], "x", [0, 0, 0, 0, 0, 1]),
         ] {
             assert_eq!(balance(pieces, lost, repetitions, recorded), expected, "{what}");

@@ -213,6 +213,8 @@ struct Found {
     frames: [u64; 2],
     /// Pictures that GStreamer decodes of each.
     decoded: [u64; 2],
+    /// Pictures that the sender has left out.
+    left_out: usize,
     /// What ffmpeg complains of.
     complaints: Vec<String>,
     /// When dry sound and dry pictures begin, in s.
@@ -265,6 +267,7 @@ fn measure(scene: &Scene, loss: u32, keep: Option<&Path>) -> anyhow::Result<Foun
         sizes: files::sizes(&dry_path)?,
         frames: [dry.frames, wet.frames],
         decoded: [decode(&dry_path)?.frames, decode(&wet_path)?.frames],
+        left_out: account.picture.left_out,
         complaints,
         first: (sound.0, pictures.0),
         last: (sound.1, pictures.1),
@@ -280,6 +283,9 @@ impl Found {
     /// In what it is not as promised.
     fn faults(&self, scene: &Scene, is_forced: bool, loss: u32) -> Vec<String> {
         let mut faults = self.complaints.clone();
+        if self.left_out > 0 {
+            faults.push(format!("no fair run: the sender left out {} pictures", self.left_out));
+        }
         if is_forced && !self.slots.is_kept(self.tick) {
             faults.push("the grid is not kept".to_owned());
         }

@@ -53,8 +53,14 @@ mod tests {
 
     #[test]
     fn rows_take_the_place_of_those_before_and_nothing_else_changes() {
-        let row = |text: &str| vec![vec![text.to_owned(), "a|b".to_owned()]];
-        let first = with("# Recordings\n\nwords\n", "rates", &row("1"));
+        let table = |name, text: &str| {
+            let rows = vec![vec![text.to_owned(), "a|b".to_owned()]];
+            Table { name, head: &["x", "y"], rows }
+        };
+        let first = with("# Recordings\n\nwords\n", &table("rates", "1"));
+        let begin =
+            "# Recordings\n\nwords\n\n## Counts\n\n<!-- begin: rates -->\n| x | y |\n| --- ";
+        assert!(first.starts_with(begin), "{first}");
         assert!(first.ends_with("\n| 1 | a\\|b |\n<!-- end: rates -->\n"));
         let both = with(&first, &table("sizes", "2"));
         assert_eq!(both.matches(TITLE).count(), 1);
