@@ -96,6 +96,7 @@ impl Stage {
             return;
         };
         peer.traffic.wants_keyframe(by);
+        peer.hurry();
         if by == AskedBy::Chain {
             let fields = json!({"cause": cause(Some(by), peer.is_reencoded())});
             self.journal.log(Message::PliRequested, Some(user), fields);
