@@ -68,7 +68,7 @@ impl Stage {
                     self.journal.log(Message::LossThresholdExceeded, Some(user), fields);
                     let loss = self.event_now(events::Kind::Loss).of(Some(user));
                     let track = format!("{source}.{}", kind.name());
-                    self.journal.event(loss.target(track).value(lost));
+                    self.journal.event(loss.target(track).value(&lost));
                 }
                 Finding::KeyframeAsked { by, packet, others } => {
                     let cause = cause(by, reencoded);
@@ -119,7 +119,7 @@ impl Stage {
             let target = u64::from(range.default);
             self.plot_target(user, codec.kind(), target, target);
             let event = self.event_now(events::Kind::BitrateTarget).of(Some(user));
-            self.journal.event(event.target(codec.kind().name()).value(target));
+            self.journal.event(event.target(codec.kind().name()).value(&target));
         }
     }
 
