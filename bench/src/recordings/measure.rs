@@ -207,8 +207,7 @@ pub(crate) fn points(recordings: &Recordings, schedule: &[f64]) -> String {
             for (event, found) in onsets {
                 let sent = schedule.get(*event).copied().unwrap_or_default();
                 // Writing into a String cannot fail.
-                let _ =
-                    writeln!(text, "{user}\t{side:?}\t{what}\t{event}\t{sent:.3}\t{found:.6}");
+                let _ = writeln!(text, "{user}\t{side:?}\t{what}\t{event}\t{sent:.3}\t{found:.6}");
             }
         }
     }
