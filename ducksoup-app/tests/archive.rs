@@ -79,7 +79,8 @@ fn crashed(working: &Path) -> Vec<(&'static str, Vec<u8>)> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let files = ["mp4", "mkv", "ogg"].into_iter().zip(paths.iter().map(|path| between_pieces(path)));
+    let files =
+        ["mp4", "mkv", "ogg"].into_iter().zip(paths.iter().map(|path| between_pieces(path)));
     let files = files.collect();
     pipeline.set_state(gst::State::Null).unwrap();
     files
