@@ -174,8 +174,8 @@ fn export(args: &ExportArgs) -> Result<(), ExportError> {
     }
 }
 
-/// The plans of all runs that have one; a run that never started is told of, unless it is the only
-/// one.
+/// The plans of all runs that have one; a run that has none is told of, and no error unless it is the
+/// only one.
 fn plans<'a>(
     runs: impl Iterator<Item = &'a Manifest>,
     args: &ExportArgs,
@@ -185,9 +185,11 @@ fn plans<'a>(
     for run in runs {
         match plan::plan(run, wishes) {
             Ok(plan) => plans.push((run, plan)),
-            Err(error @ (PlanError::NotStarted(_) | PlanError::NoRecordings(_))) => {
-                empty.push(error);
-            }
+            Err(
+                error @ (PlanError::NotStarted(_)
+                | PlanError::NotOver(_)
+                | PlanError::NoRecordings(_)),
+            ) => empty.push(error),
             Err(error) => return Err(error.into()),
         }
     }

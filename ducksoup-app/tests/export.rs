@@ -345,3 +345,31 @@ fn a_recording_that_cannot_be_decoded_is_told_and_leaves_nothing_behind() {
     assert!(text.starts_with("ducksoup-app export: i-Ab12Cd34-u-ann-dry: "), "{text}");
     assert_eq!(files(&folder.path().join("export")), Vec::<String>::new());
 }
+
+#[test]
+fn a_recording_that_was_cut_off_is_exported_as_far_as_it_goes() {
+    let folder = spoiled();
+    let path = folder.path().join("i-Ab12Cd34.json");
+    let mut manifest = json(&path);
+    manifest["state"] = "interrupted".into();
+    let entries = manifest["files"].as_array_mut().unwrap();
+    entries.retain(|file| file["name"].as_str().unwrap().ends_with("ann-c-1-dry.mp4"));
+    let name = entries[0]["name"].as_str().unwrap().to_owned();
+    entries[0]["complete"] = false.into();
+    entries[0]["sha256"] = "".into();
+    fs::write(&path, manifest.to_string()).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("recordings").join(name));
+    let file = file.unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length * 6 / 10).unwrap();
+    let (code, text) = export(folder.path(), &[]);
+    assert_eq!(code, 0, "{text}");
+    let film = Film::read(&folder.path().join("export/i-Ab12Cd34-u-ann-dry.mp4"));
+    let seen = film.middle();
+    let black = seen.iter().position(|shade| *shade == 16).unwrap();
+    // What is left, and the last picture for a second more.
+    assert!((50..150).contains(&black), "{black}");
+    shows(&seen[..black - 25], (0..black - 25).map(|n| Some(ann(n))));
+    assert!(seen[black..].iter().all(|shade| *shade == 16));
+    assert_eq!(seen.len(), 150);
+}

@@ -7,7 +7,7 @@ use super::canvas::Canvas;
 use super::grid::{Change, Picker, Rate, SECOND};
 use super::media::MediaError;
 use super::plan::{Cut, Source};
-use super::reader::Reader;
+use super::reader::{Reader, Unit};
 use super::sound::{self, Line, Span};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,25 @@ struct Open {
     reader: Reader,
     offset: i64,
     end: i64,
+    whole: bool,
+}
+
+impl Open {
+    fn new(reader: Reader, source: &Source, end: i64) -> Self {
+        Self { reader, offset: time(source.offset), end, whole: source.whole }
+    }
+
+    /// The next buffer and its time on the run's timeline; none when the file or its time is over.
+    fn next(&mut self) -> Result<Option<Unit>, MediaError> {
+        match self.reader.next() {
+            Ok(unit) => Ok(unit
+                .map(|(at, buffer)| (self.offset + at, buffer))
+                .filter(|(at, _)| *at < self.end)),
+            // What was not closed in order is read as far as it goes.
+            Err(MediaError::Failed(_)) if !self.whole => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// The pictures of one participant.
@@ -115,7 +134,7 @@ impl Stream {
                             return Ok(Some(Change { time: at, seen: None }));
                         }
                         let reader = Reader::video(&self.files.folder, &source, &self.canvas)?;
-                        self.open = Some(Open { reader, offset, end });
+                        self.open = Some(Open::new(reader, &source, end));
                         continue;
                     }
                     None => {
@@ -124,14 +143,13 @@ impl Stream {
                     }
                 }
             };
-            match open.reader.next()? {
-                Some((at, buffer)) if open.offset + at < open.end => {
-                    let at = open.offset + at;
+            match open.next()? {
+                Some((at, buffer)) => {
                     self.lingers = Some(at + LINGER);
                     let picture = Arc::new(self.canvas.copy(&buffer)?);
                     return Ok(Some(Change { time: at, seen: Some(picture) }));
                 }
-                _ => self.open = None,
+                None => self.open = None,
             }
         }
     }
@@ -157,12 +175,12 @@ impl Sound {
             let Some(open) = &mut self.open else {
                 let Some((source, end)) = self.files.waiting.pop_front() else { break };
                 let reader = Reader::audio(&self.files.folder, &source)?;
-                self.open = Some(Open { reader, offset: time(source.offset), end });
+                self.open = Some(Open::new(reader, &source, end));
                 self.line.seam();
                 continue;
             };
-            match open.reader.next()? {
-                Some((at, buffer)) if open.offset + at < open.end => {
+            match open.next()? {
+                Some((at, buffer)) => {
                     let bytes = buffer
                         .map_readable()
                         .map_err(|_| MediaError::Failed("sound that cannot be read".into()))?;
@@ -171,9 +189,9 @@ impl Sound {
                         .map(|two| i16::from_le_bytes([two[0], two[1]]))
                         .collect();
                     let end = if open.end == NEVER { NEVER } else { sound::samples(open.end) };
-                    self.line.add(sound::samples(open.offset + at), &block, end);
+                    self.line.add(sound::samples(at), &block, end);
                 }
-                _ => self.open = None,
+                None => self.open = None,
             }
         }
         Ok(self.line.take(to))

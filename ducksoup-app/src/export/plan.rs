@@ -6,12 +6,14 @@
 use super::grid::{Rate, SECOND};
 use super::sound;
 use crate::archive::manifest::{Entry, Gap, Manifest, Track};
+use ducksoup_signaller::protocol::Identifier;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A run that ended in order is as long as it was asked to be when its recordings come so near to
@@ -104,6 +106,8 @@ pub(crate) struct Source {
     /// The end of the last one.
     pub(crate) last: u64,
     pub(crate) gaps: Vec<Gap>,
+    /// Whether it was closed in order; what was not may end in a complaint.
+    pub(crate) whole: bool,
 }
 
 /// One participant, before or after the effect.
@@ -181,6 +185,9 @@ pub enum PlanError {
     /// It was aborted, or its server died before.
     #[error("run {0}: it never started, so there is no timeline")]
     NotStarted(String),
+    /// It goes on, or nobody said that it does not.
+    #[error("run {0}: it is not over; if its server died, ducksoup-app recover completes it")]
+    NotOver(String),
     /// Nothing was recorded.
     #[error("run {0}: it has no recordings")]
     NoRecordings(String),
@@ -192,6 +199,9 @@ pub enum PlanError {
         /// As it stands there.
         started: String,
     },
+    /// Its id would lead out of the folder.
+    #[error("a manifest has the id {0:?}, which no run of ours has")]
+    Id(String),
     /// A file that cannot be one of ours.
     #[error("run {run}: {name}: {why}")]
     Foreign {
@@ -213,6 +223,12 @@ pub enum PlanError {
 /// When it has nothing that could be exported, or names what no run of ours wrote.
 pub(crate) fn plan(manifest: &Manifest, wishes: Wishes) -> Result<Plan, PlanError> {
     let run = || manifest.id.clone();
+    if Identifier::new(&manifest.id).is_err() {
+        return Err(PlanError::Id(run()));
+    }
+    if matches!(manifest.state.as_str(), "gathering" | "running") {
+        return Err(PlanError::NotOver(run()));
+    }
     let started = manifest.started.as_ref().ok_or_else(|| PlanError::NotStarted(run()))?;
     let zero = Timestamp::from_str(started)
         .map_err(|_| PlanError::Started { run: run(), started: started.clone() })?;
@@ -255,6 +271,9 @@ fn add(
 ) -> Result<(), PlanError> {
     let foreign =
         |why| PlanError::Foreign { run: manifest.id.clone(), name: entry.name.clone(), why };
+    if entry.path(Path::new("")).is_none() {
+        return Err(foreign("its name leads out of the folder"));
+    }
     let offset = match entry.offset {
         Some(offset) => offset,
         None => offset(&manifest.id, &entry.name, zero)
@@ -294,14 +313,14 @@ fn add(
             audio: Vec::new(),
         });
         let Some(first) = track.first else { continue };
-        let source = source(&entry.name, container, codec, offset, first, track);
+        let source = source(entry, container, codec, offset, first, track);
         if codec == Codec::Opus { take.audio.push(source) } else { take.video.push(source) }
     }
     Ok(())
 }
 
 fn source(
-    name: &str,
+    entry: &Entry,
     container: Container,
     codec: Codec,
     offset: u64,
@@ -311,13 +330,14 @@ fn source(
     let later = |time: u64| offset.saturating_add(time);
     let gap = |gap: &Gap| Gap { from: later(gap.from), to: later(gap.to) };
     Source {
-        name: name.to_owned(),
+        name: entry.name.clone(),
         container,
         codec,
         offset,
         first: later(first),
         last: later(track.last),
         gaps: track.gaps.iter().map(gap).collect(),
+        whole: entry.complete && entry.error.is_none(),
     }
 }
 

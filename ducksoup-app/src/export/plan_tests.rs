@@ -130,7 +130,8 @@ fn wishes_win() {
 fn what_no_run_of_ours_wrote_is_refused_in_a_sentence() {
     let name = |name: &'static str| move |file: &mut Value| file["name"] = name.into();
     let set = |file: &mut Value, key: &str, value: &str| file["tracks"][0][key] = value.into();
-    let changes: [(&str, Box<dyn Fn(&mut Value)>); 8] = [
+    let changes: [(&str, Box<dyn Fn(&mut Value)>); 9] = [
+        ("leads out", Box::new(name("i-Ab12-a-20261121-153057.838-/../../x.mp4"))),
         ("does not tell when", Box::new(name("holiday.mp4"))),
         ("does not tell when", Box::new(name("i-Ab12-a-20261121-1530ää-dry.mp4"))),
         ("does not tell when", Box::new(name("i-Ab12-a-20251121-153057.838-s-x-dry.mp4"))),
@@ -150,6 +151,13 @@ fn what_no_run_of_ours_wrote_is_refused_in_a_sentence() {
     assert_eq!(plan(&never, Wishes::default()), Err(PlanError::NoRecordings("Ab12".into())));
     never.started = Some("yesterday".into());
     assert!(matches!(plan(&never, Wishes::default()), Err(PlanError::Started { .. })));
+    for state in ["gathering", "running"] {
+        never.state = state.into();
+        assert_eq!(plan(&never, Wishes::default()), Err(PlanError::NotOver("Ab12".into())));
+    }
+    never.state = "aborted".into();
     never.started = None;
     assert_eq!(plan(&never, Wishes::default()), Err(PlanError::NotStarted("Ab12".into())));
+    never.id = "../x".into();
+    assert_eq!(plan(&never, Wishes::default()), Err(PlanError::Id("../x".into())));
 }
