@@ -4,7 +4,8 @@
 //! known, written by the recorder itself, and an independent reader (ffmpeg, ffprobe) of what comes
 //! out.
 
-#![allow(clippy::unwrap_used)]
+// Every test program takes what it needs.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
