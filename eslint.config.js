@@ -20,6 +20,6 @@ export default [
   { files: ["web/**/*.js"], ignores: ["web/test/**"], languageOptions: { globals: globals.browser } },
   { files: ["web/ducksoup.js"], languageOptions: { sourceType: "script" } },
   { files: ["web/test/**/*.js"], languageOptions: { globals: globals.node } },
-  // The system tests drive browsers from node, and hold functions that run in a page.
-  { files: ["tests/**/*.{js,mjs}"], languageOptions: { globals: { ...globals.node, ...globals.browser } }, rules: { "no-console": "off" } },
+  // The system tests and benchmarks drive browsers from node, and hold functions that run in a page.
+  { files: ["tests/**/*.{js,mjs}", "bench/*.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } }, rules: { "no-console": "off" } },
 ];

@@ -10,6 +10,8 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseArgs, promisify } from "node:util";
@@ -36,43 +38,55 @@ const { participants = "2", seconds = "30", "video-format": videoFormat = "H264"
 // As the test of src/recordings/schedule.rs.
 assert.deepEqual(events(200), [25, 60, 93, 112, 138, 162, 191]);
 
-const server = await Server.start([]);
+const script = await readFile(new URL("page.mjs", import.meta.url));
+const site = createServer(({ url }, response) => {
+  const [type, body] = url === "/page.mjs" ? ["text/javascript", script] : ["text/html", ""];
+  response.writeHead(200, { "content-type": type }).end(body);
+}).listen(0, "127.0.0.1");
+await once(site, "listening");
+const address = site.address();
+assert(address && typeof address === "object");
+const origin = `http://localhost:${address.port}`;
+
+const server = await Server.start([origin]);
 const chromium = await openBrowser();
 try {
-  const script = await readFile(new URL("page.mjs", import.meta.url), "utf8");
-  const origin = Date.now();
+  const beginning = Date.now();
   const ends = Array.from({ length: Number(participants) }, async (_, index) => {
     const page = await (await chromium.browser.newContext()).newPage();
-    const site = `${server.origin}/flashes`;
-    await page.route(`${site}/`, (route) =>
-      route.fulfill({ contentType: "text/html", body: `<script src="${server.script}"></script>` }),
-    );
-    await page.route(`${site}/page.mjs`, (route) =>
-      route.fulfill({ contentType: "text/javascript", body: script }),
-    );
-    await page.goto(`${site}/`);
+    await page.goto(origin);
+    await page.addScriptTag({ url: server.script });
     const peer = {
       ...{ interactionName: NAME, userId: `p${index + 1}`, namespace: NAMESPACE, size: Number(participants) },
       ...{ ...SIZE, framerate: FRAMERATE, duration: Number(seconds), videoFormat },
       signalingUrl: server.signalling,
     };
-    await page.evaluate(
-      async ({ origin, size, peer, module }) => {
-        const { install } = await import(module);
-        install(origin, size);
+    return page.evaluate(
+      async ({ beginning, size, peer, module }) => {
+        const { faults, install } = await import(module);
+        install(beginning, size);
         await new Promise((resolve, reject) => {
-          /** @param {{kind: string}} event */
-          const callback = ({ kind }) => {
+          /** @param {{kind: string, payload?: unknown}} event */
+          const callback = ({ kind, payload }) => {
             if (kind === "end") resolve(undefined);
-            if (kind.startsWith("error")) reject(new Error(kind));
+            if (kind.startsWith("error")) reject(new Error(`${kind}: ${JSON.stringify(payload)}`));
           };
           /** @type {any} */ (window).DuckSoup.render({ callback }, peer);
         });
+        return faults;
       },
-      { origin, size: SIZE, peer, module: `${site}/page.mjs` },
+      { beginning, size: SIZE, peer, module: `${origin}/page.mjs` },
     );
   });
-  await within("the conversation ends", MEETING_LIMIT + Number(seconds) * 1000, Promise.all(ends));
+  const limit = MEETING_LIMIT + Number(seconds) * 1000;
+  const faults = await within("the conversation ends", limit, Promise.all(ends));
+  for (const { pictures, zeros } of faults) {
+    const late = [...pictures].sort((/** @type {number} */ a, /** @type {number} */ b) => a - b)[Math.floor(pictures.length * 0.95)];
+    const moved = Math.max(...zeros) - Math.min(...zeros);
+    console.log(
+      `the page: pictures up to ${late.toFixed(1)} ms late (95 %), its sound's clock moved ${moved.toFixed(1)} ms`,
+    );
+  }
   const command = process.argv.slice(2).filter((word, at, all) => word !== "--table" && all[at - 1] !== "--table");
   const measure = [
     ...["recordings", "--folder", join(server.data, NAMESPACE, NAME), "--seconds", seconds],
@@ -85,4 +99,6 @@ try {
 } finally {
   await chromium.close();
   await server.stop();
+  site.close();
+  site.closeAllConnections();
 }

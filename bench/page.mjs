@@ -64,6 +64,14 @@ function draw(context, number, flash) {
   }
 }
 
+/** What the browser itself does not do in time: it is in the recordings, and no fault of theirs. */
+export const faults = {
+  /** @type {number[]} ms by which pictures were drawn too late */
+  pictures: [],
+  /** @type {number[]} where the sound's clock has its zero, in ms since 1970 */
+  zeros: [],
+};
+
 /** ms since 1970, the same in all pages of a machine. */
 const now = () => performance.timeOrigin + performance.now();
 
@@ -79,13 +87,17 @@ function camera(origin, size, all) {
   if (!context) throw new Error("no canvas");
   const [track] = /** @type {CanvasCaptureMediaStreamTrack[]} */ (canvas.captureStream(0).getVideoTracks());
   const white = new Set(all.flatMap((first) => Array.from({ length: FLASH }, (_, n) => first + n)));
+  let last = -1;
   const take = () => {
     const number = Math.floor((now() - origin) / FRAME);
-    if (number >= 0) {
+    // A timer may fire a little early.
+    if (number > last) {
+      last = number;
       draw(context, number & 0xffff, white.has(number));
       track.requestFrame();
+      faults.pictures.push(now() - origin - number * FRAME);
     }
-    setTimeout(take, origin + (number + 1) * FRAME - now());
+    setTimeout(take, origin + (last + 1) * FRAME - now());
   };
   take();
   return track;
@@ -121,6 +133,7 @@ function microphone(origin, all) {
     readings.push(now() - context.currentTime * 1000);
     if (readings.length > READINGS) readings.shift();
     const zero = Math.min(...readings);
+    faults.zeros.push(zero);
     for (; next < all.length && origin + all[next] * FRAME - now() < AHEAD; next++) {
       const source = new AudioBufferSourceNode(context, { buffer });
       source.connect(destination);

@@ -350,6 +350,46 @@ fn a_run_that_starts_while_frames_come_has_exactly_its_frames() {
 }
 
 #[test]
+fn a_run_that_is_announced_ahead_has_a_frame_in_each_slot_from_the_first_and_none_waits() {
+    for (fps, jitter, lost) in
+        [(12.0, 8.0, 0.0), (25.0, 9.0, 0.05), (25.0, 0.0, 0.3), (60.0, 3.0, 0.05), (7.5, 0.0, 0.0)]
+    {
+        let line = format!("{fps} fps, {jitter} ms of jitter, {lost} lost");
+        let mut bench = Bench::live(25);
+        // Announced 100 ms before it begins; it lasts 4 s.
+        let (announced, origin) = (1613 * MS, 1713 * MS);
+        let mut out = vec![];
+        let mut noise = noise();
+        for n in 0..(7.0 * fps) as u64 {
+            let moved = noise.next().unwrap() * jitter * 1e6;
+            let pts = (n as f64 * 1e9 / fps + 5e8 + moved) as u64;
+            let told = bench.element().property::<u64>("origin") == origin;
+            if !told && pts >= announced {
+                out.extend(bench.advance(announced));
+                bench.element().set_property("origin", origin);
+            }
+            out.extend(bench.advance(pts));
+            if noise.next().unwrap().abs() < lost {
+                continue;
+            }
+            let number = bench.pushed;
+            let came = bench.push(pts);
+            // A frame is out when its push returns, or never.
+            if came.iter().all(|shown| shown.number != number) {
+                assert_eq!(came, [], "{line}: frame {number}");
+            }
+            out.extend(came);
+        }
+        let run: Vec<_> =
+            out.iter().filter(|s| (origin..origin + 4 * SECOND).contains(&s.pts)).collect();
+        assert_eq!(run.len(), 100, "{line}");
+        for (n, shown) in (0..).zip(run) {
+            assert_eq!(shown.pts, origin + n * 40 * MS, "{line}");
+        }
+    }
+}
+
+#[test]
 fn the_end_fills_the_tail_up_to_the_last_frames_end() {
     let mut bench = Bench::new(25, false);
     bench.push_lasting(0, Some(500 * MS));

@@ -3,6 +3,8 @@
 /** Coming, going, coming back: whatever people and networks do, at any moment. */
 
 import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { openBrowser } from "./browser.js";
 import { people } from "./people.js";
@@ -135,6 +137,21 @@ describe("the life of a conversation", () => {
       await Promise.all([annPage.meets(ben), benAgain.meets(ann)]);
       await Promise.all([annPage.event("end"), benAgain.event("end")]);
       assert.deepEqual(await contents(conversation), ["ann 1 dry", "ann 2 dry", "ben 1 dry", "ben 2 dry"]);
+
+      // Zero in a file is t0; in that of a reconnection t0 + offset, which its name says too.
+      const folder = join(study.server.data, conversation.namespace, conversation.name);
+      const name = (await readdir(folder)).find((file) => /^i-[A-Za-z0-9_]+\.json$/.test(file)) ?? "";
+      const { started, files } = JSON.parse(await readFile(join(folder, name), "utf8"));
+      assert.equal(files.length, 4);
+      for (const file of files) {
+        const [, day, time, ms] = /-a-(\d{8})-(\d{6})\.(\d{3})-/.exec(file.name) ?? [];
+        const zero = Date.parse(
+          `${day.replace(/(....)(..)/, "$1-$2-")}T${time.replace(/(..)(..)/, "$1:$2:")}.${ms}Z`,
+        );
+        const offset = file.offset / 1e6;
+        assert.ok(Math.abs(zero - Date.parse(started) - offset) < 2, `${file.name}: ${offset} ms after ${started}`);
+        assert.equal(offset > 0, file.name.includes("-c-2-"), file.name);
+      }
     });
   });
 

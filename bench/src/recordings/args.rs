@@ -65,6 +65,10 @@ pub(crate) struct Args {
     /// Keep the recordings here, in a new folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "folder")]
     pub(crate) keep: Option<PathBuf>,
+    /// Write each event of each recording to this file, for plots: user, side, what, number, when it
+    /// was sent and when it is in the file, in s
+    #[arg(long, value_name = "FILE.tsv")]
+    pub(crate) points: Option<PathBuf>,
     /// Put the row into this table (bench/RECORDINGS.md)
     #[arg(long, value_name = "FILE")]
     pub(crate) table: Option<PathBuf>,

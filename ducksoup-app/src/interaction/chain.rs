@@ -87,6 +87,16 @@ impl Chain {
         elements.filter(encodes).filter_map(|element| element.static_pad("src")).collect()
     }
 
+    /// Where the encoded stream leaves the depayloader, in modes that look into packets at all.
+    #[must_use]
+    pub fn depayloaded(&self) -> Option<gst::Pad> {
+        let depayloads = |element: &gst::Element| {
+            element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DEPAYLOADER))
+        };
+        let mut elements = self.bin.iterate_recurse().into_iter().filter_map(Result::ok);
+        elements.find(depayloads)?.static_pad("src")
+    }
+
     /// The run begins at `origin` of the running time: zero of everything that counts or shows it.
     pub fn begin(&self, origin: gst::ClockTime) {
         if let Some(grid) = self.grid() {

@@ -8,6 +8,7 @@ use super::counters::Counted;
 use super::gstreamer_log::Words;
 use super::rtcp::Compound;
 use super::sdp::Kind;
+use super::timeline::Correction;
 use ducksoup_signaller::frame::Connection;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
@@ -56,12 +57,14 @@ pub enum PeerInput {
         /// The browser's.
         ssrc: Option<u32>,
     },
-    /// A track's timestamps began anew.
-    TimeJumped {
+    /// A track is found to lie elsewhere on the timeline.
+    TimeCorrected {
         /// Sound or picture.
         kind: Kind,
-        /// By how much, in ns.
-        by: i64,
+        /// Of the packet from which on, in ns of the running time.
+        at: u64,
+        /// How.
+        correction: Correction,
     },
     /// The first media have passed the whole chain.
     TrackReady(Kind),

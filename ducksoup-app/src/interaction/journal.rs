@@ -77,7 +77,7 @@ enum Events {
     Waiting(Vec<Event>),
     /// It is known, in ns of the running time.
     Open { table: File, zero: u64 },
-    /// The table cannot be written; the log says why.
+    /// Nothing more is written: it is over, or cannot be written, and the log says why.
     Lost,
 }
 
@@ -213,7 +213,7 @@ impl Journal {
             }
         }
         if let Some(log) = &mut self.log
-            && let Err(error) = log.write_all(line.as_bytes())
+            && let Err(error) = append_line(log, &line)
         {
             eprintln!("cannot write the interaction's log: {error}: {line}");
         }
@@ -250,7 +250,12 @@ impl Journal {
             Ok(table) => self.events = Events::Open { table, zero: running_time },
             Err(error) => return self.events_lost(&error),
         }
-        self.write_event_line(events::HEADER);
+        self.write_event_line(&events::header());
+        let dictionary = serde_json::to_vec_pretty(&events::dictionary()).unwrap_or_default();
+        if let Err(error) = std::fs::write(self.data.join(self.run.dictionary()), dictionary) {
+            let fields = json!({"error": error.to_string()});
+            self.log(Message::EventsWriteFailed, None, fields);
+        }
         for event in waiting {
             self.event(event);
         }
@@ -270,8 +275,23 @@ impl Journal {
 
     fn write_event_line(&mut self, line: &str) {
         if let Events::Open { table, .. } = &mut self.events
-            && let Err(error) = table.write_all(line.as_bytes())
+            && let Err(error) = append_line(table, line)
         {
+            self.events_lost(&error);
+        }
+    }
+
+    /// Nothing more happens: the table is brought into the order of time.
+    pub fn events_end(&mut self) {
+        if !matches!(std::mem::replace(&mut self.events, Events::Lost), Events::Open { .. }) {
+            return;
+        }
+        let path = self.data.join(self.run.events());
+        let new = path.with_extension("tsv.new");
+        let sorted = std::fs::read_to_string(&path)
+            .and_then(|table| std::fs::write(&new, events::sorted(&table)))
+            .and_then(|()| std::fs::rename(&new, &path));
+        if let Err(error) = sorted {
             self.events_lost(&error);
         }
     }
@@ -327,6 +347,14 @@ fn create_parent(path: &Path) -> std::io::Result<()> {
 fn open_log(path: &Path) -> std::io::Result<File> {
     create_parent(path)?;
     File::options().create(true).append(true).open(path)
+}
+
+/// Appends a line, or nothing: half a line would spoil the next one too.
+fn append_line(file: &mut File, line: &str) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    file.write_all(line.as_bytes()).inspect_err(|_| {
+        let _ = file.set_len(before);
+    })
 }
 
 fn milliseconds(duration: Duration) -> u64 {

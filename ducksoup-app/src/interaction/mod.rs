@@ -39,6 +39,7 @@ pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
 pub mod input;
+pub mod insistence;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;

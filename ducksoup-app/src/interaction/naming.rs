@@ -53,6 +53,12 @@ impl Run {
         self.folder().join(format!("i-{}-events.tsv", self.id))
     }
 
+    /// `<namespace>/<interaction>/i-<id>-events.json`: what the columns of the table mean.
+    #[must_use]
+    pub fn dictionary(&self) -> PathBuf {
+        self.folder().join(format!("i-{}-events.json", self.id))
+    }
+
     /// `<namespace>/<interaction>/plots/<prefix>-plots.pdf`, with the prefix of recordings: `start` is
     /// the run's and `count` the latest of the user's connections, all of which are shown.
     #[must_use]

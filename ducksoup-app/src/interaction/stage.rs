@@ -9,7 +9,7 @@ mod plots;
 
 use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
-use super::events::Event;
+use super::events::{Event, Kind};
 use super::graph::Graph;
 use super::input::{Input, Inputs, PeerInput};
 use super::journal::{self, Journal};
@@ -121,6 +121,7 @@ impl Stage {
         }
         self.rest(inputs);
         self.draw_plots();
+        self.journal.events_end();
         self.journal.log(Message::InteractionDeleted, None, json!({}));
         self.signaller.stop();
     }
@@ -312,7 +313,9 @@ impl Stage {
         self.journal.log(Message::PeerJoined, Some(&user), fields);
         self.journal.participant(&options);
         self.plot_joined(&options, count);
-        self.event(Some(&user), "joined", Some(&count.to_string()));
+        let kind = if count > 1 { Kind::Reconnected } else { Kind::Joined };
+        let joined = self.event_now(kind).of(Some(&user)).value(count);
+        self.journal.event(joined);
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {
             Ok(shortcomings) => {
@@ -360,7 +363,8 @@ impl Stage {
             CloseCause::Failed => "failed",
             CloseCause::Over => "interaction_over",
         };
-        self.event(user.as_ref(), "left", Some(cause));
+        let left = self.event_now(Kind::Left).of(user.as_ref()).value(cause);
+        self.journal.event(left);
         let fields = json!({"cause": cause, "connection": connection});
         self.journal.log(Message::PeerServerEnded, user.as_ref(), fields);
         // With the last one the counting ends.
@@ -388,26 +392,9 @@ impl Stage {
         ControlFlow::Continue(())
     }
 
-    /// Adds an event that happens now to the run's table.
-    fn event(&mut self, participant: Option<&Identifier>, kind: &'static str, value: Option<&str>) {
-        self.event_at(self.graph.running_time(), participant, kind, value);
-    }
-
-    fn event_at(
-        &mut self,
-        at: gst::ClockTime,
-        participant: Option<&Identifier>,
-        kind: &'static str,
-        value: Option<&str>,
-    ) {
-        self.journal.event(Event {
-            at: at.nseconds(),
-            duration: None,
-            participant: participant.cloned(),
-            kind,
-            target: None,
-            value: value.map(str::to_owned),
-        });
+    /// An event that happens now.
+    fn event_now(&self, kind: Kind) -> Event {
+        Event::new(self.graph.running_time().nseconds(), kind)
     }
 
     fn start(&mut self) {
@@ -422,7 +409,7 @@ impl Stage {
             running_time: zero.running_time.nseconds(),
             at,
         });
-        self.event_at(zero.running_time, None, "started", None);
+        self.journal.event(Event::new(zero.running_time.nseconds(), Kind::Started));
         self.journal.log(Message::InteractionStarted, None, json!({}));
     }
 
@@ -450,14 +437,15 @@ impl Stage {
     }
 
     fn finish_files(&mut self, outcome: Outcome) -> ControlFlow<()> {
-        let (message, state) = match outcome {
-            Outcome::Ended => (Message::InteractionEnded, "ended"),
-            Outcome::Aborted => (Message::InteractionAborted, "aborted"),
-            Outcome::Interrupted => (Message::InteractionInterrupted, "interrupted"),
+        let (message, kind) = match outcome {
+            Outcome::Ended => (Message::InteractionEnded, Kind::Ended),
+            Outcome::Aborted => (Message::InteractionAborted, Kind::Aborted),
+            Outcome::Interrupted => (Message::InteractionInterrupted, Kind::Interrupted),
         };
         self.journal.log(message, None, json!({}));
-        self.journal.ended(state);
-        self.event(None, state, None);
+        self.journal.ended(kind.word());
+        let over = self.event_now(kind);
+        self.journal.event(over);
         // Files end where the run does, whatever comes late; see `Graph::record`.
         let grace = match outcome {
             Outcome::Ended if self.graph.is_recording() => {

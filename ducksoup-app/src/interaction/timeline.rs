@@ -17,6 +17,10 @@ const SLIDE: i64 = 20;
 /// buffers correct at most some hundred milliseconds.
 const JUMP: i64 = 1_000_000_000;
 
+/// Slides are told when they come to so much together. Ours: half of what sound is let stray by in the
+/// recordings.
+const TOLD: i64 = 5_000_000;
+
 /// Where one stream lies.
 #[derive(Debug)]
 pub struct Timeline {
@@ -26,6 +30,8 @@ pub struct Timeline {
     newest: Option<(u32, i64)>,
     /// From unwrapped RTP time, in ns, to the timeline.
     offset: i64,
+    /// By how much it has slid since that was told, in ns.
+    slid: i64,
 }
 
 /// A packet's place.
@@ -33,15 +39,24 @@ pub struct Timeline {
 pub struct Place {
     /// On the timeline, in ns.
     pub time: i64,
-    /// By how much the stream has jumped here, in ns, if it has.
-    pub jump: Option<i64>,
+    /// What is to be told of the stream here.
+    pub correction: Option<Correction>,
+}
+
+/// A stream is found to lie elsewhere; in ns, positive is later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correction {
+    /// It has slid by so much in the course of time.
+    Slid(i64),
+    /// It has jumped here: its timestamps began anew.
+    Jumped(i64),
 }
 
 impl Timeline {
     /// A stream whose RTP timestamps count `rate` units a second.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self { rate: rate.max(1).into(), newest: None, offset: 0 }
+        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0 }
     }
 
     /// Places the next packet; `rtp` is its timestamp, `said` where the jitter buffer puts it, in ns.
@@ -49,7 +64,7 @@ impl Timeline {
         let Some((last, unwrapped)) = self.newest else {
             self.newest = Some((rtp, 0));
             self.offset = said;
-            return Place { time: said, jump: None };
+            return Place { time: said, correction: None };
         };
         // Timestamps wrap; the shorter way round is the right one.
         let units = i64::from(rtp.wrapping_sub(last).cast_signed());
@@ -57,10 +72,16 @@ impl Timeline {
         self.newest = Some((rtp, unwrapped));
         let elapsed = self.nanoseconds(unwrapped);
         let error = said.saturating_sub(elapsed.saturating_add(self.offset));
-        let jump = (error.abs() > JUMP).then_some(error);
         let slide = self.nanoseconds(units).abs() / SLIDE;
-        self.offset += jump.unwrap_or_else(|| error.clamp(-slide, slide));
-        Place { time: elapsed.saturating_add(self.offset), jump }
+        let jumps = error.abs() > JUMP;
+        let moved = if jumps { error } else { error.clamp(-slide, slide) };
+        self.offset += moved;
+        self.slid += moved;
+        let correction = (jumps || self.slid.abs() >= TOLD).then(|| {
+            let by = std::mem::take(&mut self.slid);
+            if jumps { Correction::Jumped(by) } else { Correction::Slid(by) }
+        });
+        Place { time: elapsed.saturating_add(self.offset), correction }
     }
 
     fn nanoseconds(&self, units: i64) -> i64 {
@@ -83,7 +104,7 @@ mod tests {
             .map(|said| {
                 let place = timeline.place(rtp, said * MS);
                 rtp = rtp.wrapping_add(960);
-                assert_eq!(place.jump, None);
+                assert!(!matches!(place.correction, Some(Correction::Jumped(_))));
                 place.time
             })
             .collect()
@@ -109,13 +130,34 @@ mod tests {
     }
 
     #[test]
+    fn corrections_are_told_in_pieces_that_add_up() {
+        let mut timeline = Timeline::new(48_000);
+        let mut told = Vec::new();
+        for packet in 0..100u32 {
+            // It turns out to lie 32 ms later, and jitters by 2 ms.
+            let late = if packet > 0 { 32 + i64::from(packet % 3) } else { 0 };
+            let said = (i64::from(packet) * 20 + late) * MS;
+            told.extend(timeline.place(packet * 960, said).correction);
+        }
+        assert_eq!(told.len(), 6, "{told:?}");
+        let sum: i64 = told
+            .iter()
+            .map(|correction| match correction {
+                Correction::Slid(by) => *by,
+                Correction::Jumped(_) => 0,
+            })
+            .sum();
+        assert!((sum - 32 * MS).abs() < TOLD, "{told:?}");
+    }
+
+    #[test]
     fn packets_of_one_picture_share_its_time_and_timestamps_wrap() {
         let mut timeline = Timeline::new(90_000);
         let first = u32::MAX - 1000;
         assert_eq!(timeline.place(first, 0).time, 0);
         assert_eq!(timeline.place(first, 5 * MS).time, 0, "the same picture");
         let next = first.wrapping_add(3600);
-        assert_eq!(timeline.place(next, 40 * MS), Place { time: 40 * MS, jump: None });
+        assert_eq!(timeline.place(next, 40 * MS), Place { time: 40 * MS, correction: None });
     }
 
     #[test]
@@ -124,8 +166,11 @@ mod tests {
         timeline.place(0, 0);
         let place = timeline.place(2_000_000_000, 20 * MS);
         assert_eq!(place.time, 20 * MS);
-        assert!(place.jump.is_some());
-        assert_eq!(timeline.place(2_000_000_960, 40 * MS), Place { time: 40 * MS, jump: None });
+        assert!(matches!(place.correction, Some(Correction::Jumped(_))));
+        assert_eq!(
+            timeline.place(2_000_000_960, 40 * MS),
+            Place { time: 40 * MS, correction: None }
+        );
     }
 
     proptest! {

@@ -4,12 +4,14 @@
 
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
+use super::insistence::Insistence;
 use super::sdp::{Codec, Kind};
-use super::timeline::Timeline;
+use super::timeline::{Place, Timeline};
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Links the browser's tracks to their chains. A pad must be linked when the callback returns.
 pub fn link_as_they_come(
@@ -18,10 +20,11 @@ pub fn link_as_they_come(
     connection: Connection,
     inputs: &Inputs,
 ) {
-    let sinks: BTreeMap<Kind, (Codec, gst::Pad)> = chains
+    let sinks: BTreeMap<Kind, (Codec, gst::Pad, Option<gst::Pad>)> = chains
         .iter()
         .filter_map(|chain| {
-            Some((chain.codec.kind(), (chain.codec, chain.bin.static_pad("sink")?)))
+            let sink = chain.bin.static_pad("sink")?;
+            Some((chain.codec.kind(), (chain.codec, sink, chain.depayloaded())))
         })
         .collect();
     let inputs = inputs.clone();
@@ -36,7 +39,7 @@ pub fn link_as_they_come(
             Some("video") => Kind::Video,
             _ => return drop_everything(pad),
         };
-        let Some((codec, sink)) = sinks.get(&kind) else {
+        let Some((codec, sink, depayloaded)) = sinks.get(&kind) else {
             return drop_everything(pad);
         };
         // A browser that changes its SSRC comes by a new pad: the newest counts.
@@ -47,6 +50,9 @@ pub fn link_as_they_come(
         }
         keep_pace(pad, *codec, connection, &inputs);
         watch_keyframe_requests(pad, connection, &inputs);
+        if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
+            insist(pad, pictures, Instant::now);
+        }
         if pad.link(sink).is_err() {
             return drop_everything(pad);
         }
@@ -73,6 +79,43 @@ fn watch_keyframe_requests(pad: &gst::Pad, connection: Connection, inputs: &Inpu
     });
 }
 
+/// Repeats requests for a keyframe that go upstream at `pad`, where packets come from, until one
+/// comes out at `pictures`.
+fn insist(pad: &gst::Pad, pictures: &gst::Pad, now: impl Fn() -> Instant + Send + Sync + 'static) {
+    let insistence = Arc::new(Mutex::new(Insistence::default()));
+    let own = Arc::clone(&insistence);
+    pictures.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if info.buffer().is_some_and(|b| !b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
+            open(&own).keyframe();
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM.union(MEDIA), move |pad, info| {
+        let now = now();
+        match &info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+                    open(&insistence).asked(now);
+                }
+            }
+            _ => {
+                // Let go of before anything is sent.
+                let is_due = open(&insistence).is_due(now);
+                if is_due {
+                    // It passes here, as those of others do.
+                    let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true);
+                    pad.send_event(event.build());
+                }
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn open(insistence: &Mutex<Insistence>) -> MutexGuard<'_, Insistence> {
+    insistence.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Lets media end at this pad: an open end would be an error that takes its whole peer down.
 pub fn drop_everything(pad: &gst::Pad) {
     pad.add_probe(MEDIA, |_, _| gst::PadProbeReturn::Drop);
@@ -86,32 +129,34 @@ fn keep_pace(pad: &gst::Pad, codec: Codec, connection: Connection, inputs: &Inpu
     let timeline = Mutex::new(Timeline::new(codec.clock_rate()));
     let (kind, inputs) = (codec.kind(), inputs.clone());
     pad.add_probe(MEDIA, move |_, info| {
-        let mut jump = None;
+        let mut corrected = None;
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    jump = place(&mut timeline, packet.make_mut());
+                    corrected = place(&mut timeline, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        jump = jump.or(place(&mut timeline, packet.make_mut()));
+                        corrected = place(&mut timeline, packet.make_mut()).or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
                 }
                 _ => {}
             }
         }
-        if let Some(by) = jump {
-            inputs.send(Input::Peer(connection, PeerInput::TimeJumped { kind, by }));
+        if let Some(Place { time, correction: Some(correction) }) = corrected {
+            let at = u64::try_from(time).unwrap_or_default();
+            let corrected = PeerInput::TimeCorrected { kind, at, correction };
+            inputs.send(Input::Peer(connection, corrected));
         }
         gst::PadProbeReturn::Ok
     });
 }
 
-/// Places one packet; by how much the stream jumps here, in ns, if it does. What is no RTP is left
-/// as it is, for the depayloader to refuse.
-fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<i64> {
+/// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the
+/// depayloader to refuse.
+fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<Place> {
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
     let mut stamp = [0; 4];
     packet.copy_to_slice(4, &mut stamp).ok()?;
@@ -120,5 +165,48 @@ fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<i64> {
     let time = gst::ClockTime::from_nseconds(u64::try_from(place.time).unwrap_or_default());
     packet.set_pts(time);
     packet.set_dts(time);
-    place.jump
+    place.correction.map(|_| place)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use gst_check::Harness;
+    use std::time::Duration;
+
+    #[test]
+    fn a_keyframe_that_does_not_come_is_asked_for_again_until_it_does() {
+        gst::init().unwrap();
+        let mut harness = Harness::new_parse("identity name=packets ! identity name=pictures");
+        harness.set_src_caps_str("application/x-rtp");
+        let bin = harness.element().unwrap().downcast::<gst::Bin>().unwrap();
+        let pad = |name: &str| bin.by_name(name).unwrap().static_pad("src").unwrap();
+        let clock = Arc::new(Mutex::new(Instant::now()));
+        let own = Arc::clone(&clock);
+        insist(&pad("packets"), &pad("pictures"), move || *own.lock().unwrap());
+        let asked = |harness: &mut Harness| {
+            std::iter::from_fn(|| harness.try_pull_upstream_event())
+                .filter(|event| gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok())
+                .count()
+        };
+        let push = |harness: &mut Harness, ms: u64, flags: gst::BufferFlags| {
+            *clock.lock().unwrap() += Duration::from_millis(ms);
+            let mut packet = gst::Buffer::with_size(100).unwrap();
+            packet.get_mut().unwrap().set_flags(flags);
+            harness.push(packet).unwrap();
+        };
+        let delta = gst::BufferFlags::DELTA_UNIT;
+        push(&mut harness, 5000, delta);
+        assert_eq!(asked(&mut harness), 0, "nobody wants one");
+        let wish = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+        harness.push_upstream_event(wish);
+        for (ms, expected) in [(400, 1), (90, 0), (20, 1), (990, 0), (20, 1)] {
+            push(&mut harness, ms, delta);
+            assert_eq!(asked(&mut harness), expected, "{ms} ms later");
+        }
+        push(&mut harness, 10, gst::BufferFlags::empty());
+        push(&mut harness, 60_000, delta);
+        assert_eq!(asked(&mut harness), 0, "it has come");
+    }
 }

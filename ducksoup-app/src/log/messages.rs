@@ -174,7 +174,11 @@ messages! {
     InTrackReceived "in_track_received" "track" Info Interaction "A browser's track has come." {
         "type" "`audio` or `video`", "track" "its id in the browser", "ssrc" "its number in RTP", "mime" "such as `video/VP8`" }
     InTrackTimeJumped "in_track_time_jumped" "track" Info Interaction "A track's timestamps began anew; what follows is placed by its arrival." {
-        "type" "`audio` or `video`", "value" "by how much", "unit" "`ms`" }
+        "type" "`audio` or `video`", "value" "by how much", "unit" "`ms`",
+        "running-time" "from when on, in ns of the pipeline", "onset" "the same, in s since t0" }
+    InTrackTimeCorrected "in_track_time_corrected" "track" Info Interaction "A track is found to lie elsewhere on the timeline, by sender reports or the jitter buffer; it has slid there." {
+        "type" "`audio` or `video`", "value" "by how much since the last such entry, positive is later", "unit" "`ms`",
+        "running-time" "until when, in ns of the pipeline", "onset" "the same, in s since t0" }
     ClientFxControl "client_fx_control" "track" Info Interaction "A client moves a property of an effect." {
         "name" "the effect's", "property" "its property", "value" "where to", "duration" "ms of the ramp",
         "target" "whose effect" }
@@ -249,6 +253,12 @@ messages! {
         "error" "a sentence" }
     RecordingOverflow "recording_overflow" "pipeline" Error Interaction "The disk does not keep up: media are left out of a file from here on." {
         "pad" "the recorder's", "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
+    FileOpened "file_opened" "pipeline" Debug Interaction "A recording begins." {
+        "file" "its path below the data folder", "running-time" "of its first media, in ns of the pipeline",
+        "onset" "the same, in s since t0" }
+    PictureSize "picture_size" "pipeline" Debug Interaction "Recorded pictures have another size from here on, or a first one." {
+        "pad" "the recorder's", "width" "in pixels", "height" "in pixels",
+        "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
     FileFinished "file_finished" "pipeline" Info Interaction "A recording is complete." {
         "file" "its path below the data folder" }
 

@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// How far tones may be apart, as a part: what `pitch` makes of a steady tone wavers by a few
-/// thousandths.
-const MOST_APART: f64 = 0.01;
+/// thousandths, and of one that moves by a hundredth.
+const MOST_APART: f64 = 0.02;
 /// How much louder or softer, in dB: two codecs at two bitrates differ by some tenths, effects that
 /// cut sound (`pitch`) by some more.
 const MOST_LOUDER: f64 = 2.0;

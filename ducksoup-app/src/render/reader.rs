@@ -103,15 +103,11 @@ impl Reader {
                 }
                 continue;
             };
-            let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
             let buffer = sample.buffer_owned();
-            let (Some(buffer), Some(caps), Some(segment)) = (buffer, sample.caps_owned(), segment)
-            else {
-                continue;
-            };
-            // Not its running time: demuxers let that begin with the first piece. What lies outside the
-            // segment is not to be shown.
-            if let Some(time) = buffer.pts().and_then(|pts| segment.to_stream_time(pts)) {
+            let (Some(buffer), Some(caps)) = (buffer, sample.caps_owned()) else { continue };
+            // Our recordings have no edit lists, so this is the time in the file. Neither running nor
+            // stream time is: matroskademux lets both begin with the first piece.
+            if let Some(time) = buffer.pts() {
                 return Ok(Some(Piece { time: time.nseconds(), caps, buffer }));
             }
         }

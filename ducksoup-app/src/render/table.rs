@@ -139,7 +139,7 @@ impl Table {
                 connections.iter().rev().find(same).map(|(_, count)| *count)
             };
             match cells[kind] {
-                "joined" => {
+                "joined" | "reconnected" => {
                     if let (Some(user), Some(count)) =
                         (&whose, cell(value).and_then(|count| count.parse().ok()))
                     {
@@ -276,7 +276,7 @@ mod tests {
              0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\n\
              2.000001\t0.000000\tben\tfx_started\tface.hue\t-0.5\n\
              0.1\tn/a\tann\tfx_applied\tvoice.pitch\t0.86\n\
-             5\tn/a\tann\tjoined\tn/a\t2\n\
+             5\tn/a\tann\treconnected\tn/a\t2\n\
              6.5\t1\tann\tfx_started\tvoice.pitch\t1.2\n",
         )
         .expect("a table");

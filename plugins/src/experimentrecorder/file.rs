@@ -120,6 +120,10 @@ impl File {
         Ok(file)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn tracks(&self) -> &[(Slot, Codec)] {
         &self.tracks
     }

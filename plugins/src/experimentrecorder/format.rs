@@ -112,6 +112,15 @@ impl Stream {
         }
     }
 
+    /// The size of the picture, as the stream itself says it.
+    pub(super) fn size(&self) -> Option<(u32, u32)> {
+        match self.format.as_ref()? {
+            Format::Opus { .. } => None,
+            Format::H264 { .. } => self.parameters.size(),
+            Format::Vp8 { .. } => self.vp8_size,
+        }
+    }
+
     /// How a file's header describes the stream, as far as it is known. `None`: not at all.
     pub(super) fn codec(&self) -> Option<Codec> {
         Some(match self.format.as_ref()? {

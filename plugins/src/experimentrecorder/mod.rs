@@ -28,7 +28,9 @@
 //!
 //! | element message | fields |
 //! |---|---|
-//! | `experimentrecorder-file` | `path`, `name`, `what`, `first`, `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-file` | `path`, `name`, `what`, `origin` (running time, ns), `first` (none when nothing came), `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`, `cause`: `absent` or, where pictures came but no keyframe, `keyframe`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-opened` | `path`, `name`, `what`, `running-time` of its first unit |
+//! | `experimentrecorder-size` | `pad`, `width`, `height`, `running-time`: pictures have another size from here on, or a first one |
 //! | `experimentrecorder-finished` | `files` |
 //! | `experimentrecorder-error` | `code` (`prefix`, `folder`, `create`, `write`, `kind`, `internal`), `path`, `message` |
 //! | `experimentrecorder-overflow` | `pad`, `running-time`: dropping begins; `stats` tells how much |

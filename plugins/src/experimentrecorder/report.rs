@@ -5,7 +5,8 @@
 use super::file::{Closed, FileError};
 use super::naming::{Kind, Slot, What};
 use super::opus;
-use super::timeline::{Gap, Summary};
+use super::timeline::{Cause, Gap, Summary};
+use std::path::Path;
 
 /// One track of a file that is closed.
 #[derive(Debug)]
@@ -19,7 +20,12 @@ pub(super) struct TrackReport {
 }
 
 /// `experimentrecorder-file`: a file is closed.
-pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::Structure {
+pub(super) fn file(
+    what: What,
+    origin: u64,
+    closed: &Closed,
+    tracks: &[TrackReport],
+) -> gst::Structure {
     let name = closed.path.file_name().map(|name| name.to_string_lossy().into_owned());
     let sum = |kind: Kind, value: fn(&Summary) -> u64| -> u64 {
         tracks.iter().filter(|t| t.kind == kind).map(|t| value(&t.summary)).sum()
@@ -29,6 +35,7 @@ pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::
         .field("path", closed.path.to_string_lossy().as_ref())
         .field("name", name.unwrap_or_default())
         .field("what", what.word())
+        .field("origin", origin)
         .field_if_some("first", all().filter_map(|track| track.first).min())
         .field("last", all().map(|track| track.last).max().unwrap_or(0))
         .field("frames", sum(Kind::Video, |track| track.units))
@@ -44,8 +51,12 @@ pub(super) fn file(what: What, closed: &Closed, tracks: &[TrackReport]) -> gst::
 
 fn track(track: &TrackReport) -> gst::Structure {
     let TrackReport { pad, kind, codec, gated, dropped, summary } = track;
-    let gap = |gap: &Gap| {
-        gst::Structure::builder("gap").field("from", gap.from).field("to", gap.to).build()
+    let gap = |(gap, cause): &(Gap, Cause)| {
+        gst::Structure::builder("gap")
+            .field("from", gap.from)
+            .field("to", gap.to)
+            .field("cause", cause.word())
+            .build()
     };
     let builder = gst::Structure::builder("track")
         .field("pad", *pad)
@@ -65,6 +76,27 @@ fn track(track: &TrackReport) -> gst::Structure {
             .field("silence", opus::samples(summary.filled)),
     }
     .build()
+}
+
+/// `experimentrecorder-opened`: a file is made; its first unit is of this time.
+pub(super) fn opened(what: What, path: &Path, time: u64) -> gst::Structure {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    gst::Structure::builder("experimentrecorder-opened")
+        .field("path", path.to_string_lossy().as_ref())
+        .field("name", name.unwrap_or_default())
+        .field("what", what.word())
+        .field("running-time", time)
+        .build()
+}
+
+/// `experimentrecorder-size`: pictures of this pad have another size from here on, or a first one.
+pub(super) fn size(slot: Slot, (width, height): (u32, u32), time: u64) -> gst::Structure {
+    gst::Structure::builder("experimentrecorder-size")
+        .field("pad", slot.pad_name())
+        .field("width", width)
+        .field("height", height)
+        .field("running-time", time)
+        .build()
 }
 
 /// `experimentrecorder-finished`: all files are closed.

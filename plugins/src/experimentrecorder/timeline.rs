@@ -50,6 +50,25 @@ pub(super) struct Gap {
     pub(super) to: u64,
 }
 
+/// Why media are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// They did not come.
+    Absent,
+    /// Pictures came, but could not be shown without a keyframe before them.
+    Keyframe,
+}
+
+impl Cause {
+    /// The word for it in reports.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Keyframe => "keyframe",
+        }
+    }
+}
+
 /// What to do with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -79,14 +98,14 @@ pub(super) struct Summary {
     pub(super) jumps: u64,
     pub(super) gap_count: u64,
     /// The first gaps.
-    pub(super) gaps: Vec<Gap>,
+    pub(super) gaps: Vec<(Gap, Cause)>,
 }
 
 impl Summary {
-    fn gap(&mut self, gap: Gap) {
+    fn gap(&mut self, gap: Gap, cause: Cause) {
         self.gap_count += 1;
         if self.gaps.len() < MOST_GAPS {
-            self.gaps.push(gap);
+            self.gaps.push((gap, cause));
         }
     }
 
@@ -101,7 +120,10 @@ impl Summary {
 /// Whether the picture can be decoded from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Picture {
-    NeedsKey { asked: Option<u64> },
+    /// `asked` when, and so whether any picture came meanwhile.
+    NeedsKey {
+        asked: Option<u64>,
+    },
     Flows,
 }
 
@@ -138,7 +160,11 @@ impl Timeline {
         key: bool,
         lost: bool,
     ) -> Verdict {
+        let mut cause = Cause::Absent;
         if key {
+            if matches!(self.picture, Picture::NeedsKey { asked: Some(_) }) {
+                cause = Cause::Keyframe;
+            }
             self.picture = Picture::Flows;
         } else if lost && self.picture == Picture::Flows {
             self.picture = Picture::NeedsKey { asked: None };
@@ -153,7 +179,7 @@ impl Timeline {
             Some(last) => at - last > PICTURE_HOLE,
         };
         if hole {
-            self.summary.gap(Gap { from, to: at });
+            self.summary.gap(Gap { from, to: at }, cause);
         }
         self.written(at, duration);
         Verdict::Write { at, silence: None }
@@ -221,7 +247,7 @@ impl Timeline {
             Place::At { .. } | Place::Surplus => return None,
         };
         let gap = Gap { from: nanoseconds(from), to: nanoseconds(to) };
-        self.summary.gap(gap);
+        self.summary.gap(gap, Cause::Absent);
         let filled = matches!(place, Place::At { .. });
         self.summary.filled += if filled { gap.to - gap.from } else { 0 };
         filled.then_some(gap)
@@ -269,10 +295,10 @@ mod tests {
         }
         let summary = track.summary();
         assert_eq!((summary.first, summary.last), (Some(1040 * MS), 1960 * MS));
-        assert_eq!(
-            summary.gaps,
-            [Gap { from: 0, to: 1040 * MS }, Gap { from: 1130 * MS, to: 1900 * MS }]
-        );
+        let gap = |from, to, cause| (Gap { from: from * MS, to: to * MS }, cause);
+        assert_eq!(summary.gaps, [gap(0, 1040, Cause::Keyframe), gap(1130, 1900, Cause::Keyframe)]);
+        assert_eq!(track.video(0, 3000 * MS, 30 * MS, false, false), WRITE(3000));
+        assert_eq!(track.summary().gaps[2], gap(1960, 3000, Cause::Absent));
     }
 
     #[test]

@@ -77,6 +77,8 @@ struct Track {
     stream: Stream,
     timeline: Timeline,
     tally: Tally,
+    /// The size of its pictures that was told last.
+    size: Option<(u32, u32)>,
 }
 
 /// One file to be, or that is, or that was.
@@ -122,6 +124,8 @@ impl Group {
 pub(super) struct Writer {
     plan: Plan,
     phase: Phase,
+    /// Zero of the files, once something is recorded.
+    zero: u64,
     /// Running time from which on nothing is recorded.
     limit: u64,
     tracks: [Track; 4],
@@ -136,6 +140,7 @@ impl Writer {
         Self {
             plan,
             phase: Phase::Waiting { origin },
+            zero: 0,
             limit,
             tracks: Slot::ALL.map(|slot| Track {
                 slot,
@@ -143,6 +148,7 @@ impl Writer {
                 stream: Stream::default(),
                 timeline: Timeline::new(),
                 tally: Tally::default(),
+                size: None,
             }),
             groups: Vec::new(),
             now: Duration::ZERO,
@@ -229,6 +235,8 @@ impl Writer {
             return;
         };
         self.phase = Phase::Recording { origin };
+        self.zero = origin;
+        self.tell_size(slot, entry.at);
         let tally = &mut self.tracks[slot.index()].tally;
         tally.written += 1;
         tally.bytes += entry.ready.data.len() as u64;
@@ -257,6 +265,16 @@ impl Writer {
                 None
             }
             _ => None,
+        }
+    }
+
+    fn tell_size(&mut self, slot: Slot, at: u64) {
+        let track = &mut self.tracks[slot.index()];
+        let size = track.stream.size();
+        if let Some(size) = size
+            && track.size.replace(size) != Some(size)
+        {
+            self.effects.push(Effect::Post(report::size(slot, size, self.zero + at)));
         }
     }
 
@@ -327,6 +345,9 @@ impl Writer {
         let plan = &self.plan;
         match File::create(&plan.folder, &plan.prefix, group.what, tracks) {
             Ok(file) => {
+                let first = backlog.iter().map(|(_, entry)| entry.at).min().unwrap_or(0);
+                let opened = report::opened(group.what, file.path(), self.zero + first);
+                self.effects.push(Effect::Post(opened));
                 group.state = GroupState::Open(file);
                 for (slot, entry) in backlog {
                     self.write(index, slot, &entry);
@@ -424,7 +445,7 @@ impl Writer {
             self.failed(error);
         }
         self.closed_files += 1;
-        self.effects.push(Effect::Post(report::file(what, &closed, &tracks)));
+        self.effects.push(Effect::Post(report::file(what, self.zero, &closed, &tracks)));
     }
 
     /// Gives sound that stayed away silence up to the end of its file.

@@ -3,6 +3,7 @@
 //! What clients say: joins, answers and candidates, controls, words for the log.
 
 use super::Stage;
+use crate::interaction::events::{Event, Kind};
 use crate::interaction::input::{Input, Inputs, PeerInput};
 use crate::interaction::{effects, lifecycle};
 use crate::log::messages::Message;
@@ -107,6 +108,14 @@ impl Stage {
             "duration": control.duration_ms,
             "target": target,
         });
+        let kind = if result.is_ok() { Kind::FxAccepted } else { Kind::FxRefused };
+        let event = self
+            .event_now(kind)
+            .of(Some(target))
+            .lasting(Some(u64::from(control.duration_ms) * 1_000_000))
+            .target(format!("{}.{}", control.name, control.property))
+            .value(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        self.journal.event(Event { source: Some(user.clone()), ..event });
         match result {
             Ok(()) => {
                 self.journal.log(Message::ClientFxControl, Some(user), fields);

@@ -6,6 +6,7 @@
 use super::Stage;
 use super::media::fields;
 use crate::interaction::counters::Counted;
+use crate::interaction::events;
 use crate::interaction::gstreamer_log::Words;
 use crate::interaction::input::AskedBy;
 use crate::interaction::measures::Figures;
@@ -65,9 +66,15 @@ impl Stage {
                         "value": lost, "fraction": fraction, "source": source, "type": kind.name(),
                     });
                     self.journal.log(Message::LossThresholdExceeded, Some(user), fields);
+                    let loss = self.event_now(events::Kind::Loss).of(Some(user));
+                    let track = format!("{source}.{}", kind.name());
+                    self.journal.event(loss.target(track).value(lost));
                 }
                 Finding::KeyframeAsked { by, packet, others } => {
-                    let fields = json!({"cause": cause(by, reencoded), "type": packet});
+                    let cause = cause(by, reencoded);
+                    let asked = self.event_now(events::Kind::KeyframeAsked).of(Some(user));
+                    self.journal.event(asked.target(Kind::Video.name()).value(cause));
+                    let fields = json!({"cause": cause, "type": packet});
                     self.journal.log(Message::PliSent, Some(user), fields);
                     if others > 0 {
                         let fields = json!({"cause": "coalesced", "value": others});
@@ -110,6 +117,8 @@ impl Stage {
             self.journal.log(message, Some(user), fields);
             let target = u64::from(range.default);
             self.plot_target(user, codec.kind(), target, target);
+            let event = self.event_now(events::Kind::BitrateTarget).of(Some(user));
+            self.journal.event(event.target(codec.kind().name()).value(target));
         }
     }
 
@@ -134,6 +143,8 @@ impl Stage {
         if let (Some(user), Some(target)) = (user, target.as_u64()) {
             self.plot_target(user, kind, target, previous.as_u64().unwrap_or(target));
         }
+        let event = self.event_now(events::Kind::BitrateTarget).of(user);
+        self.journal.event(event.target(kind.name()).value(&target));
         let fields = json!({"value": target, "previous": previous, "unit": BITRATE});
         self.journal.log(message, user, fields);
     }

@@ -4,12 +4,13 @@
 
 use super::{Stage, session};
 use crate::interaction::candidates;
-use crate::interaction::events::Event;
+use crate::interaction::events::{Event, Kind};
 use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
 use crate::interaction::lifecycle;
 use crate::interaction::peer::{AnswerRefusal, owner};
 use crate::interaction::sdp::Codec;
+use crate::interaction::timeline::Correction;
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::Connection;
 use ducksoup_signaller::protocol::Identifier;
@@ -80,9 +81,21 @@ impl Stage {
                     json!({"type": kind.name(), "track": track, "ssrc": ssrc, "mime": mime});
                 self.journal.log(Message::InTrackReceived, Some(&user), fields);
             }
-            PeerInput::TimeJumped { kind, by } => {
-                let fields = json!({"type": kind.name(), "value": by / 1_000_000, "unit": "ms"});
-                self.journal.log(Message::InTrackTimeJumped, Some(&user), fields);
+            PeerInput::TimeCorrected { kind, at, correction } => {
+                let (message, by) = match correction {
+                    Correction::Slid(by) => (Message::InTrackTimeCorrected, by),
+                    Correction::Jumped(by) => (Message::InTrackTimeJumped, by),
+                };
+                let by = by / 1_000_000;
+                let event = Event::new(at, Kind::TimeCorrected).of(Some(&user));
+                self.journal.event(event.target(kind.name()).value(by));
+                let fields = [
+                    ("type".into(), json!(kind.name())),
+                    ("value".into(), json!(by)),
+                    ("unit".into(), json!("ms")),
+                    ("running-time".into(), json!(at)),
+                ];
+                self.timed(message, Some(&user), fields.into_iter().collect());
             }
             PeerInput::TrackReady(kind) => {
                 let all = peer.track_ready(kind);
@@ -193,8 +206,8 @@ impl Stage {
             }
             "bitratecontroller-target" => self.target(source, user, &fields),
             other => {
-                if let Some(event) = effect_event(other, &fields, user) {
-                    if let ("fx_applied", Some(user), Some(target), Some(value)) =
+                if let Some(event) = element_event(other, &fields, user) {
+                    if let (Kind::FxApplied, Some(user), Some(target), Some(value)) =
                         (event.kind, user, &event.target, &event.value)
                     {
                         self.stats.reached(user, target.clone(), value.clone());
@@ -202,6 +215,7 @@ impl Stage {
                     self.journal.event(event);
                 }
                 if let Some(message) = element_words(other) {
+                    let fields = self.words(message, fields);
                     self.timed(message, user, fields);
                 }
             }
@@ -228,6 +242,9 @@ impl Stage {
 
     fn recording_failed(&mut self, user: Option<&Identifier>, mut fields: Map<String, Value>) {
         // `message` is the entry's own.
+        let code = fields.get("code").and_then(Value::as_str).unwrap_or_default();
+        let failed = self.event_now(Kind::RecordingFailed).of(user).value(code);
+        self.journal.event(failed);
         let error = fields.remove("message").unwrap_or_default();
         let path = fields.get("path").and_then(Value::as_str).map(|path| self.below_data(path));
         fields.insert("path".into(), json!(path));
@@ -242,41 +259,106 @@ impl Stage {
         path.strip_prefix(data).unwrap_or(path).to_string_lossy().into_owned()
     }
 
+    /// A file of the recorder, below the data folder.
+    fn recorded(&self, file: &str) -> String {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        self.journal.run().recordings().join(name).to_string_lossy().into_owned()
+    }
+
+    /// What an element says, as the log does.
+    fn words(&self, message: Message, mut fields: Map<String, Value>) -> Map<String, Value> {
+        if message == Message::FileOpened {
+            let file = fields.get("path").and_then(Value::as_str).unwrap_or_default();
+            let file = self.recorded(file);
+            fields.retain(|name, _| name == "running-time");
+            fields.insert("file".into(), json!(file));
+        }
+        fields
+    }
+
     /// Notes a file that the recorder has completed.
     fn recording(&mut self, user: &Identifier, mut report: Map<String, Value>) {
         let Some(Value::String(file)) = report.remove("path") else {
             return;
         };
-        let name = file.rsplit('/').next().unwrap_or(&file).to_owned();
-        let path = self.journal.run().recordings().join(name).to_string_lossy().into_owned();
-        report.remove("folder");
+        let path = self.recorded(&file);
+        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        let origin = report.remove("origin").and_then(|origin| origin.as_u64()).unwrap_or(0);
+        let zero = self.t0.map_or(0, |t0| t0.running_time.nseconds());
+        report.insert("offset".into(), json!(i128::from(origin) - i128::from(zero)));
+        for event in file_events(&report, origin, &name, user) {
+            self.journal.event(event);
+        }
         let recording = Recording { path: path.clone(), user: user.clone(), report };
         self.journal.log(Message::FileFinished, Some(user), json!({"file": path}));
         self.journal.file(recording);
     }
 }
 
-/// What an effect did, for the table of events.
-fn effect_event(
+/// What an element did, for the table of events.
+fn element_event(
     message: &str,
     fields: &Map<String, Value>,
     user: Option<&Identifier>,
 ) -> Option<Event> {
     let kind = match message {
-        "fxcontrol-started" => "fx_started",
-        "fxcontrol-applied" => "fx_applied",
-        "fxcontrol-finished" => "fx_finished",
+        "fxcontrol-started" => Kind::FxStarted,
+        "fxcontrol-applied" => Kind::FxApplied,
+        "fxcontrol-finished" => Kind::FxFinished,
+        "fxcontrol-bypass" => Kind::FxBypass,
+        "experimentrecorder-opened" => Kind::RecordingOpened,
+        "experimentrecorder-overflow" => Kind::RecordingOverflow,
+        "experimentrecorder-size" => Kind::Resolution,
         _ => return None,
     };
     let text = |name| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    Some(Event {
-        at: fields.get("running-time")?.as_u64()?,
-        duration: fields.get("duration").and_then(Value::as_u64),
-        participant: user.cloned(),
-        kind,
-        target: Some(format!("{}.{}", text("name"), text("property"))),
-        value: Some(text("value").to_owned()),
+    let number = |name| fields.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let event = Event::new(fields.get("running-time")?.as_u64()?, kind).of(user);
+    Some(match kind {
+        Kind::FxBypass => event.value(fields.get("bypass")?),
+        Kind::RecordingOpened => event.target(text("what")).value(text("name")),
+        Kind::RecordingOverflow => event.target(text("pad")),
+        Kind::Resolution => {
+            event.target(text("pad")).value(format!("{}x{}", number("width"), number("height")))
+        }
+        _ => event
+            .lasting(fields.get("duration").and_then(Value::as_u64))
+            .target(format!("{}.{}", text("name"), text("property")))
+            .value(text("value")),
     })
+}
+
+/// What a finished file tells: where media are missing in it, and where it ends. `origin` is its zero,
+/// in ns of the running time.
+fn file_events(
+    report: &Map<String, Value>,
+    origin: u64,
+    name: &str,
+    user: &Identifier,
+) -> Vec<Event> {
+    let number = |value: &Value, field: &str| value.get(field).and_then(Value::as_u64);
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut events = Vec::new();
+    for track in list(report.get("tracks")) {
+        let pad = track.get("pad").and_then(Value::as_str).unwrap_or_default();
+        for gap in list(track.get("gaps")) {
+            let (Some(from), Some(to)) = (number(&gap, "from"), number(&gap, "to")) else {
+                continue;
+            };
+            let kind = match gap.get("cause").and_then(Value::as_str) {
+                Some("keyframe") => Kind::KeyframeWait,
+                _ => Kind::Gap,
+            };
+            let lasting = Some(to.saturating_sub(from));
+            let event = Event::new(origin.saturating_add(from), kind).of(Some(user));
+            events.push(event.lasting(lasting).target(pad).value(name));
+        }
+    }
+    let last = report.get("last").and_then(Value::as_u64).unwrap_or(0);
+    let what = report.get("what").and_then(Value::as_str).unwrap_or_default();
+    let finished = Event::new(origin.saturating_add(last), Kind::RecordingFinished);
+    events.push(finished.of(Some(user)).target(what).value(name));
+    events
 }
 
 /// What an element's message is in the log; those that are not there are counted otherwise.
@@ -289,6 +371,8 @@ fn element_words(name: &str) -> Option<Message> {
         "fxcontrol-finished" => Message::FxFinished,
         "fxcontrol-bypass" => Message::FxBypass,
         "experimentrecorder-overflow" => Message::RecordingOverflow,
+        "experimentrecorder-opened" => Message::FileOpened,
+        "experimentrecorder-size" => Message::PictureSize,
         _ => return None,
     })
 }
@@ -335,5 +419,69 @@ fn json_of(value: &glib::SendValue) -> Value {
         list.iter().map(json_of).collect()
     } else {
         json!(value.serialize().map(|text| text.to_string()).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        }
+    }
+
+    #[test]
+    fn a_finished_file_tells_its_gaps_on_the_runs_timeline() {
+        let report = object(json!({
+            "what": "dry", "last": 9_000_000_000u64,
+            "tracks": [
+                {"pad": "dry_video", "gaps": [{"from": 0, "to": 400_000_000, "cause": "keyframe"}]},
+                {"pad": "dry_audio", "gaps": [{"from": 2_000_000_000u64, "to": 3_000_000_000u64}]},
+            ],
+        }));
+        let ann = Identifier::new("ann").expect("valid");
+        let lines: Vec<_> = file_events(&report, 15_000_000_000, "f.mp4", &ann)
+            .iter()
+            .map(|event| event.line(5_000_000_000))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "10.000000\t0.400000\tann\tkeyframe_wait\tdry_video\tf.mp4\tn/a\n",
+                "12.000000\t1.000000\tann\tgap\tdry_audio\tf.mp4\tn/a\n",
+                "19.000000\tn/a\tann\trecording_finished\tdry\tf.mp4\tn/a\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_elements_say_becomes_lines() {
+        for (message, fields, line) in [
+            (
+                "fxcontrol-started",
+                json!({"name": "v", "property": "pitch", "value": "0.8", "duration": 500_000_000}),
+                "0.500000\tn/a\tfx_started\tv.pitch\t0.8",
+            ),
+            ("fxcontrol-bypass", json!({"bypass": true}), "n/a\tn/a\tfx_bypass\tn/a\ttrue"),
+            (
+                "experimentrecorder-size",
+                json!({"pad": "dry_video", "width": 640, "height": 480}),
+                "n/a\tn/a\tresolution\tdry_video\t640x480",
+            ),
+            (
+                "experimentrecorder-opened",
+                json!({"what": "wet", "name": "f.mkv", "path": "/d/f.mkv"}),
+                "n/a\tn/a\trecording_opened\twet\tf.mkv",
+            ),
+        ] {
+            let mut fields = object(fields);
+            fields.insert("running-time".into(), json!(1_000_000_000));
+            let event = element_event(message, &fields, None).expect("an event");
+            assert_eq!(event.line(0), format!("1.000000\t{line}\tn/a\n"));
+        }
+        assert_eq!(element_event("fxcontrol-accepted", &Map::new(), None), None);
     }
 }
