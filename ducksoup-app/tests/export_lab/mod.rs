@@ -336,12 +336,14 @@ pub(crate) fn folder() -> TempDir {
         "files": files,
     });
     std::fs::write(folder.path().join("i-Ab12Cd34.json"), manifest.to_string()).unwrap();
-    let events = "onset\tduration\tparticipant\ttype\ttarget\tvalue\n\
-                  -1.250000\tn/a\tann\tjoined\tn/a\t1\n\
-                  0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\n\
-                  2.000000\t0.500000\tb-en\tfx_started\tvoice.pitch\t0.8\n\
-                  6.000000\tn/a\tn/a\tended\tn/a\tn/a\n";
+    let events = "onset\tduration\tparticipant\ttype\ttarget\tvalue\tsource\n\
+                  -1.250000\tn/a\tann\tjoined\tn/a\t1\tn/a\n\
+                  0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\tn/a\n\
+                  2.000000\t0.500000\tb-en\tfx_started\tvoice.pitch\t0.8\tann\n\
+                  6.000000\tn/a\tn/a\tended\tn/a\tn/a\tn/a\n";
     std::fs::write(folder.path().join("i-Ab12Cd34-events.tsv"), events).unwrap();
+    let dictionary = ducksoup_app::interaction::events::dictionary().to_string();
+    std::fs::write(folder.path().join("i-Ab12Cd34-events.json"), dictionary).unwrap();
     folder
 }
 
