@@ -109,7 +109,8 @@ fn open(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
 }
 
 /// A pipeline that ends with its scope.
-struct Running(gst::Pipeline);
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) gst::Pipeline);
 
 impl Drop for Running {
     fn drop(&mut self) {
