@@ -26,7 +26,7 @@ pub struct Meter {
 }
 
 /// How long a wish for a keyframe may wait, in ns, before it asks for a packet of its own. Ours: what
-/// reports leave it, see `webrtcbin::REPORTS`.
+/// reports leave it, see `webrtcbin::SESSION_BANDWIDTH`.
 const AT_ONCE: u64 = 100_000_000;
 
 /// What of a connection's control packets is wanted.
