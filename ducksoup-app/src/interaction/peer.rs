@@ -316,6 +316,11 @@ impl Peer {
         self.awaited.remove(&kind) && self.awaited.is_empty()
     }
 
+    /// A keyframe is wanted of the browser: it is asked without delay.
+    pub fn hurry(&self) {
+        self.meter.hurry();
+    }
+
     /// Asks for the counters, which come as a [`PeerInput::Counted`].
     pub fn count(&self, mixer: &gst::Element, inputs: &Inputs) {
         let grid = self.chains.iter().find_map(Chain::grid);

@@ -8,6 +8,12 @@
 //! together. Taken as they are, those corrections squeeze or tear what is recorded: a busy second
 //! at the start puts half a second of sound into a few milliseconds. Here the stream keeps its own
 //! pace, by the RTP timestamps, and slides to where it belongs.
+//!
+//! Packets that were held up on the way (a machine that was busy for a second) are no later than the
+//! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
+//! stream is found to lie later only when [`PATIENCE`] of it in a row does, and earlier at once.
+
+use std::collections::VecDeque;
 
 /// How fast a stream slides: one part in 20, which is 1 ms in a packet of 20 ms. Ours: sound and
 /// picture of one person may differ by 4 % before anyone notices (tape speed, film at 24 and 25
@@ -21,6 +27,10 @@ const JUMP: i64 = 1_000_000_000;
 /// recordings.
 const TOLD: i64 = 5_000_000;
 
+/// So much of a stream in a row must lie later, in ns. Ours: the stalls of a busy machine that we saw
+/// lasted about a second.
+const PATIENCE: i64 = 2_000_000_000;
+
 /// Where one stream lies.
 #[derive(Debug)]
 pub struct Timeline {
@@ -32,6 +42,27 @@ pub struct Timeline {
     offset: i64,
     /// By how much it has slid since that was told, in ns.
     slid: i64,
+    /// The least offset of the latest media.
+    least: Least,
+}
+
+/// The least of what was said within the last [`PATIENCE`].
+#[derive(Debug, Default)]
+struct Least(VecDeque<(i64, i64)>);
+
+impl Least {
+    /// Hears `value` at `time`, in ns; the least since `time - PATIENCE`.
+    fn hear(&mut self, time: i64, value: i64) -> i64 {
+        // What is followed by less will never be the least: values rise from front to back.
+        while self.0.back().is_some_and(|(_, other)| *other >= value) {
+            self.0.pop_back();
+        }
+        self.0.push_back((time, value));
+        while self.0.front().is_some_and(|(old, _)| *old < time.saturating_sub(PATIENCE)) {
+            self.0.pop_front();
+        }
+        self.0.front().map_or(value, |(_, least)| *least)
+    }
 }
 
 /// A packet's place.
@@ -56,7 +87,7 @@ impl Timeline {
     /// A stream whose RTP timestamps count `rate` units a second.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0 }
+        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0, least: Least::default() }
     }
 
     /// Places the next packet; `rtp` is its timestamp, `said` where the jitter buffer puts it, in ns.
@@ -64,6 +95,7 @@ impl Timeline {
         let Some((last, unwrapped)) = self.newest else {
             self.newest = Some((rtp, 0));
             self.offset = said;
+            self.least.hear(0, said);
             return Place { time: said, correction: None };
         };
         // Timestamps wrap; the shorter way round is the right one.
@@ -71,10 +103,15 @@ impl Timeline {
         let unwrapped = unwrapped.saturating_add(units);
         self.newest = Some((rtp, unwrapped));
         let elapsed = self.nanoseconds(unwrapped);
-        let error = said.saturating_sub(elapsed.saturating_add(self.offset));
+        let lies = said.saturating_sub(elapsed);
+        let error = lies.saturating_sub(self.offset);
         let slide = self.nanoseconds(units).abs() / SLIDE;
         let jumps = error.abs() > JUMP;
-        let moved = if jumps { error } else { error.clamp(-slide, slide) };
+        if jumps {
+            self.least = Least::default();
+        }
+        let least = self.least.hear(elapsed, lies);
+        let moved = if jumps { error } else { (least - self.offset).clamp(-slide, slide) };
         self.offset += moved;
         self.slid += moved;
         let correction = (jumps || self.slid.abs() >= TOLD).then(|| {
@@ -130,10 +167,32 @@ mod tests {
     }
 
     #[test]
+    fn packets_that_were_held_up_stay_where_they_belong() {
+        // A stall of a second: what was taken at its beginning comes a second late, and the jitter
+        // buffer lets nothing be later than 150 ms.
+        let late = |n: i64| if (200..250).contains(&n) { (850 - 20 * (n - 200)).max(0) } else { 0 };
+        let placed = sound(0, (0..400).map(|n| 1000 + 20 * n + late(n)));
+        for (n, time) in (0..).zip(placed) {
+            assert_eq!(time, (1000 + 20 * n) * MS, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_lies_later_is_slid_to_when_that_lasts() {
+        let placed = sound(0, (0..300).map(|n| 1000 + 20 * n + if n < 50 { 0 } else { 30 }));
+        let off = |n: i64| placed[n as usize] - (1000 + 20 * n) * MS;
+        // The last early one is forgotten after two seconds of media.
+        assert_eq!(
+            [off(149), off(150), off(160), off(180), off(299)].map(|off| off / MS),
+            [0, 1, 11, 30, 30]
+        );
+    }
+
+    #[test]
     fn corrections_are_told_in_pieces_that_add_up() {
         let mut timeline = Timeline::new(48_000);
         let mut told = Vec::new();
-        for packet in 0..100u32 {
+        for packet in 0..200u32 {
             // It turns out to lie 32 ms later, and jitters by 2 ms.
             let late = if packet > 0 { 32 + i64::from(packet % 3) } else { 0 };
             let said = (i64::from(packet) * 20 + late) * MS;

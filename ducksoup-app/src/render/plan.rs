@@ -231,7 +231,7 @@ fn job(
     let wet = run.files.iter().find(|entry| {
         entry.user == dry.user && entry.name.rsplit_once('.').is_some_and(|(stem, _)| stem == twin)
     });
-    let offset = offset(&dry.name, started);
+    let offset = dry.offset.unwrap_or_else(|| offset(&dry.name, started));
     let commands = events.commands(&dry.user, connection(&dry.name));
     let (audio_names, video_names) = (names(audio_fx)?, names(video_fx)?);
     let mut left_out = 0;
@@ -331,7 +331,7 @@ fn connection(name: &str) -> Option<u32> {
     rest.split('-').next()?.parse().ok()
 }
 
-/// A file's zero on the run's timeline, in ns, by the time in its name: `…-a-<date>-<time>-s-…`.
+/// A file's zero on the run's timeline, in ns, by the time in its name, which is all that older runs tell: `…-a-<date>-<time>-s-…`.
 fn offset(name: &str, started: Timestamp) -> u64 {
     let time = name.split_once("-a-").and_then(|(_, rest)| {
         let time = rest.get(..19)?;

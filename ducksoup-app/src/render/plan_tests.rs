@@ -101,6 +101,11 @@ fn a_file_of_who_came_back_has_its_own_zero_and_its_own_commands() {
     assert_eq!(first.offset, 0, "45 ms of the name are 45.678901 ms of t0");
     assert_eq!(second.offset, 3_499_321_099);
     assert!(second.video.as_ref().is_some_and(|video| video.fx.is_empty()), "it shares the file");
+    let mut told = dry(SECOND);
+    told["offset"] = 3_499_800_000_u64.into();
+    let run = super::tests::run(&options(Some("volume name=v"), None), &[told]);
+    let made = super::jobs(&run, &events, Wishes::default()).expect("a job");
+    assert_eq!(made[0].offset, 3_499_800_000, "as the manifest tells, to the nanosecond");
     // Nothing wet was recorded: up to the run's end, which the first dry file all but reaches.
     assert_eq!(first.end, 10_000 * MS);
     assert_eq!(second.end, 10_000 * MS - 3_499_321_099);

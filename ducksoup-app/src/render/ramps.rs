@@ -58,7 +58,7 @@ pub(super) fn follow(logged: &[Applied], rendered: &[Applied], zero: i64) -> Vec
         .into_iter()
         .map(|(target, (mut logged, rendered))| {
             begin(&mut logged, rendered.first().map_or(zero, |first| first.onset), zero);
-            let numbers = logged.iter().filter_map(|applied| number(applied));
+            let numbers = logged.iter().filter_map(number);
             let range = numbers.fold(None, |range, number| {
                 let (least, greatest) = range.unwrap_or((number, number));
                 Some((f64::min(least, number), f64::max(greatest, number)))

@@ -28,6 +28,13 @@ const HOP: usize = 96;
 const SPAN: usize = 960;
 /// The largest lag that is looked for, in hops (100 ms).
 const FARTHEST: isize = 50;
+/// From where on is compared (hops, 300 ms): effects and codecs that begin there are silent at first.
+const BEGINNING: isize = 150;
+/// More than this, in dB, is no lag but another sound; ours, so that one silent moment does not
+/// outweigh all the rest.
+const OTHERWISE: f64 = 6.0;
+/// Hops whose mean is compared (120 ms).
+const SMOOTH: usize = 60;
 /// By so much, as a part, must the wrong lags fit worse than the best one, or it means nothing: a
 /// steady tone fits at any.
 const CLEAR: f64 = 0.5;
@@ -76,7 +83,7 @@ pub(super) fn seconds(one: &Samples, other: &Samples) -> Vec<Second> {
                 one: frequency(middle.0),
                 other: frequency(middle.1),
                 apart,
-                louder: (levels.0.max(levels.1) > SILENCE).then(|| levels.1 - levels.0),
+                louder: (levels.0.max(levels.1) > SILENCE).then_some(levels.1 - levels.0),
             }
         })
         .collect()
@@ -84,20 +91,21 @@ pub(super) fn seconds(one: &Samples, other: &Samples) -> Vec<Second> {
 
 /// How much later the other sound is, in ms; none when nothing happens by which to tell.
 pub(super) fn lag(one: &Samples, other: &Samples) -> Option<f64> {
-    let (one, other) = (course(one), course(other));
+    let (one, other) = (smooth(&course(one)), smooth(&course(other)));
     let length = isize::try_from(one.len().min(other.len())).ok()?;
-    if length <= 4 * FARTHEST {
+    if length <= 2 * BEGINNING {
         return None;
     }
     let misfit = |lag: isize| {
-        let sum: f64 = (FARTHEST..length - FARTHEST)
+        let sum: f64 = (BEGINNING..length - FARTHEST)
             .map(|at| {
                 let (one, other) = (one[at.unsigned_abs()], other[(at + lag).unsigned_abs()]);
-                (0..2).map(|value| (one[value] - other[value]).powi(2)).sum::<f64>()
+                let apart = |value: usize| (one[value] - other[value]).abs().min(OTHERWISE);
+                (0..2).map(|value| apart(value).powi(2)).sum::<f64>()
             })
             .sum();
         #[allow(clippy::cast_precision_loss)] // hops of minutes
-        let mean = sum / (length - 2 * FARTHEST) as f64;
+        let mean = sum / (length - BEGINNING - FARTHEST) as f64;
         mean
     };
     let fits: Vec<_> = (-FARTHEST..=FARTHEST).map(misfit).collect();
@@ -139,6 +147,17 @@ fn course(sound: &Samples) -> Vec<[f64; 2]> {
             [decibels(whole / weight), decibels(slope / weight * 1000.0)]
         })
         .collect()
+}
+
+/// The mean of [`SMOOTH`] hops around each: `pitch` follows its property in steps of some 60 ms, which begin
+/// elsewhere each time.
+fn smooth(course: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let mean = |part: &[[f64; 2]]| {
+        #[allow(clippy::cast_precision_loss)] // a few hops
+        let count = part.len() as f64;
+        [0, 1].map(|value| part.iter().map(|hop| hop[value]).sum::<f64>() / count)
+    };
+    course.windows(SMOOTH).map(mean).collect()
 }
 
 /// Mean energy in dB of full scale.
@@ -286,6 +305,11 @@ mod tests {
                 lag(&one, &tone(4.0, 0.5, |at| glide(at - late))).expect("something happens");
             assert!((found - f64::from(milliseconds)).abs() < 1.5, "{found} for {milliseconds}");
         }
+        // One of the two is silent at first.
+        let mut late_start = tone(4.0, 0.5, glide);
+        late_start[..3000].fill(0.0);
+        let found = lag(&one, &late_start).expect("something happens");
+        assert!(found.abs() < 1.5, "{found} with a late start");
         let steady = tone(4.0, 0.5, |_| 440.0);
         assert_eq!(lag(&steady, &tone(4.0, 0.5, |_| 440.0)), None);
         assert_eq!(lag(&[], &steady), None);
