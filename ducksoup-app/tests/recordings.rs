@@ -92,7 +92,7 @@ fn assert_holds(path: &Path, zero: Instant, track: &Track, to: Instant, lost: u6
     let is_key = |frame: usize| codec == Codec::Opus || track.media.frames[frame].key;
     let first = recorded.first().copied().expect(&story);
     let first = sent.iter().position(|sent| sent.frame == first).expect(&story);
-    let due = sent.iter().position(|sent| sent.at > from && is_key(sent.frame)).expect(&story);
+    let due = sent.iter().position(|sent| sent.of > from && is_key(sent.frame)).expect(&story);
     let last = sent.iter().rposition(|sent| sent.at < to).expect(&story);
     assert!(is_key(recorded[0]), "{story}: the first one is a keyframe");
     let missing: Vec<usize> = sent[first.min(due)..=last]
