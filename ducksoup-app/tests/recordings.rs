@@ -31,8 +31,9 @@ use std::time::{Duration, Instant};
 
 /// What a crash may cost.
 const LAST_SECOND: Duration = Duration::from_secs(1);
-/// What is sent at a file's zero may have been taken before. Two packets of sound.
-const ON_ITS_WAY: Duration = Duration::from_millis(40);
+/// How well server and participant agree on when a packet was taken: what was taken just behind a file's
+/// zero may be laid before it. Five packets of sound; two were too few on a busy machine.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// From one keyframe to the next, in pictures.
 const KEYFRAMES: u64 = 15;
 
@@ -92,7 +93,7 @@ fn assert_holds(path: &Path, zero: Instant, track: &Track, to: Instant, lost: u6
     let is_key = |frame: usize| codec == Codec::Opus || track.media.frames[frame].key;
     let first = recorded.first().copied().expect(&story);
     let first = sent.iter().position(|sent| sent.frame == first).expect(&story);
-    let due = sent.iter().position(|sent| sent.at > from && is_key(sent.frame)).expect(&story);
+    let due = sent.iter().position(|sent| sent.of > from && is_key(sent.frame)).expect(&story);
     let last = sent.iter().rposition(|sent| sent.at < to).expect(&story);
     assert!(is_key(recorded[0]), "{story}: the first one is a keyframe");
     let missing: Vec<usize> = sent[first.min(due)..=last]
@@ -106,7 +107,11 @@ fn assert_holds(path: &Path, zero: Instant, track: &Track, to: Instant, lost: u6
     println!("{story}: {due} due, {missing_count} missing, {lost} lost, ends {before:?} too early");
     // A picture that was lost takes those with it that need it: up to the next keyframe.
     let taken = if codec == Codec::Opus { lost } else { lost * KEYFRAMES };
-    assert!(missing.len() as u64 <= taken, "{story}: {missing:?} missing of {first}..={last}");
+    assert!(
+        missing.len() as u64 <= taken,
+        "{story}: {missing:?} missing; recorded from {:?} on",
+        recorded[0]
+    );
     let mut order = recorded.clone();
     order.sort_unstable();
     order.dedup();
