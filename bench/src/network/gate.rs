@@ -262,6 +262,7 @@ async fn farewell(from: &mut Web, to: &mut Web, frame: Option<CloseFrame>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
