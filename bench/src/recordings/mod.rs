@@ -193,9 +193,12 @@ fn circumstances(run: &Manifest) -> String {
     let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let system = system.unwrap_or("an unknown system").trim_matches('"');
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    // The second figure: the last five minutes.
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(1).unwrap_or("unknown");
     let gstreamer = run.gstreamer.trim_start_matches("GStreamer ");
     format!(
-        "{day}, DuckSoup {}, GStreamer {gstreamer}, {system}, {processors} processors",
+        "{day}, DuckSoup {}, GStreamer {gstreamer}, {system}, {processors} processors, load {load}",
         run.version
     )
 }
