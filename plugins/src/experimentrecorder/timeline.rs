@@ -17,7 +17,7 @@
 //! timestamps or counts.
 
 use super::opus::{RATE, SHORTEST, samples};
-use crate::laying::{Laying, Place, Rules, SLACK_MS};
+use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
 
 /// Pictures further apart than that are reported as a gap: below two frames a second nobody would
 /// call it a moving picture.
@@ -37,8 +37,12 @@ const LONGEST_FILL: u64 = 3_600 * RATE;
 const QUANTUM: u64 = SHORTEST * RATE / 1_000_000_000;
 
 /// How sound is laid down. At the very beginning there is no slack: zero is zero.
-const SOUND: Rules =
-    Rules { slack: SLACK_MS * RATE / 1_000, quantum: QUANTUM, longest: LONGEST_FILL };
+const SOUND: Rules = Rules {
+    slack: SLACK_MS * RATE / 1_000,
+    ahead: AHEAD_MS * RATE / 1_000,
+    quantum: QUANTUM,
+    longest: LONGEST_FILL,
+};
 
 /// A track keeps so many gaps; more are only counted.
 const MOST_GAPS: usize = 1_000;
@@ -316,7 +320,7 @@ mod tests {
         let hole = Gap { from: tenths(875), to: tenths(1275) };
         let after = Verdict::Write { at: tenths(1275), silence: Some(hole) };
         assert_eq!(track.audio(127 * MS, 20 * MS), after);
-        assert_eq!(track.audio(130 * MS, 20 * MS), Verdict::Surplus);
+        assert_eq!(track.audio(128 * MS, 20 * MS), Verdict::Surplus);
         assert_eq!(track.audio(147 * MS, 20 * MS), follows(1475));
         assert_eq!(track.summary().jumps, 1);
         assert_eq!(track.summary().filled, tenths(475));
