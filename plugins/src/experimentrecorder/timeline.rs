@@ -371,7 +371,7 @@ mod tests {
                         }
                         rises(&mut last_ms, written)?;
                     }
-                    Verdict::Surplus => prop_assert!(end > at + slack - 21_000),
+                    Verdict::Surplus => prop_assert!(end > at + ahead - 21_000),
                     Verdict::Gated { .. } => prop_assert!(false),
                 }
                 let summary = track.summary();
