@@ -11,7 +11,7 @@
 //!
 //! Packets that were held up on the way (a machine that was busy for a second) are no later than the
 //! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
-//! stream is found to lie later only when [`PATIENCE`] of it in a row does, and earlier at once.
+//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once.
 //!
 //! Before a stream is recorded it settles: it goes nearly at once to where it belongs, so that little
 //! is left to slide when it counts.
