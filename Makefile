@@ -1,6 +1,6 @@
 # `make run` and `make test` do everything on a fresh Debian 12 machine with Rust.
 
-.PHONY: run test test-rust test-web test-system check build
+.PHONY: run test test-rust test-web test-system check build bench
 
 # Builds the server and serves http://localhost:8100/.
 run: build
@@ -23,6 +23,15 @@ test-web: node_modules
 
 test-system: build node_modules
 	npm run test:system
+
+# A short look at everything that is measured; bench/ tells how to look longer. Goals that are missed are told, and
+# do not end it: other work on the machine may be the reason.
+bench: build node_modules
+	cargo build --release --locked --package ducksoup-bench
+	-target/release/ducksoup-bench recordings --participants 2 --seconds 20
+	-target/release/ducksoup-bench recordings --participants 4 --seconds 20
+	-target/release/ducksoup-bench recordings --participants 2 --seconds 20 --loss 0.03 --jitter 30
+	-node bench/browsers.mjs --seconds 20
 
 node_modules: package-lock.json
 	.ci/install test

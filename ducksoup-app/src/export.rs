@@ -198,6 +198,12 @@ fn plans<'a>(
     {
         return Err(error.into());
     }
+    for (run, plan) in &plans {
+        for name in &plan.empty {
+            let id = &run.id;
+            eprintln!("ducksoup-app export: run {id}: {name}: it holds nothing readable; left out");
+        }
+    }
     for error in empty {
         eprintln!("ducksoup-app export: {error}; left out");
     }

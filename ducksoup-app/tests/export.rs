@@ -162,8 +162,8 @@ fn a_sidecar_tells_what_is_missing_and_where_it_came_from() {
     let own = &sidecar["DuckSoup"];
     assert_eq!(own["Picture"]["Black"], serde_json::json!([[2.96, 3.6]]));
     assert_eq!(own["Sound"]["Unrecorded"], serde_json::json!([[2.0, 3.6]]));
-    assert_eq!(own["Recordings"][1]["ZeroAfterStart"], 3.6);
-    assert_eq!(own["Recordings"][1]["SHA256"].as_str().unwrap().len(), 64);
+    assert_eq!(own["Recordings"][2]["ZeroAfterStart"], 3.6);
+    assert_eq!(own["Recordings"][2]["SHA256"].as_str().unwrap().len(), 64);
 }
 
 #[test]

@@ -134,12 +134,15 @@ fn a_dataset_is_valid_and_its_names_and_tables_tell_the_run() {
     );
     assert_eq!(
         read(&format!("sub-ben/ses-study/{beh}_events.tsv")),
-        "onset\tduration\tparticipant\ttrial_type\ttarget\tvalue\n\
-         -1.250000\tn/a\tsub-ann\tjoined\tn/a\t1\n\
-         0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\n\
-         2.000000\t0.500000\tsub-ben\tfx_started\tvoice.pitch\t0.8\n\
-         6.000000\tn/a\tn/a\tended\tn/a\tn/a\n"
+        "onset\tduration\tparticipant\ttrial_type\ttarget\tvalue\tsource\n\
+         -1.250000\tn/a\tsub-ann\tjoined\tn/a\t1\tn/a\n\
+         0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\tn/a\n\
+         2.000000\t0.500000\tsub-ben\tfx_started\tvoice.pitch\t0.8\tsub-ann\n\
+         6.000000\tn/a\tn/a\tended\tn/a\tn/a\tn/a\n"
     );
+    let meanings =
+        json(&path.join(format!("sub-ann/ses-study/{}_events.json", beh.replace("ben", "ann"))));
+    assert!(meanings["trial_type"]["Levels"]["fx_started"].is_string(), "{meanings:#}");
     let sidecar = &recordings[format!("sub-ben/ses-study/{beh}_recording-dry_audiovideo.json")];
     assert_eq!(
         (&sidecar["TaskName"], &sidecar["VideoFrameCount"], &sidecar["VideoFrameRate"]),

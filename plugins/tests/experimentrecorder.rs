@@ -220,7 +220,7 @@ fn split_gives_every_track_its_own_file() {
 #[test]
 fn every_frame_decodes_through_changes_of_resolution() {
     init();
-    let sizes = [(320, 240), (640, 360), (160, 120), (480, 272), (320, 240)];
+    let sizes = [(320, 240), (640, 360), (160, 120), (480, 272), (320, 240), (800, 600)];
     for (codec, name) in [("h264", "p-dry.mp4"), ("vp8", "p-dry.mkv")] {
         let lab = Lab::new("muxed", 0);
         let (mut video, mut audio) = (lab.source("dry_video"), lab.source("dry_audio"));
@@ -241,11 +241,22 @@ fn every_frame_decodes_through_changes_of_resolution() {
             }
             times.extend(clip.times());
         }
-        lab.finish();
+        let outcome = lab.finish();
+        let told: Vec<_> = outcome
+            .of_kind("size")
+            .iter()
+            .map(|size| {
+                let dimension = |field| size.get::<u32>(field).unwrap();
+                (dimension("width"), dimension("height"), number(size, "running-time"))
+            })
+            .collect();
+        let expected = |(second, (w, h)): (usize, (u32, u32))| (w, h, ms(1000 * second as u64));
+        assert_eq!(told, sizes.into_iter().enumerate().map(expected).collect::<Vec<_>>());
+        assert_eq!(outcome.of_kind("opened")[0].get::<&str>("name"), Ok(name));
         let probe = Probe::decoded(&lab.path(name));
-        assert_eq!(probe.frames(codec), 125);
+        assert_eq!(probe.frames(codec), 150);
         probe.assert_times(codec, &times);
-        assert_eq!(probe.times("opus").len(), 250);
+        assert_eq!(probe.times("opus").len(), 300);
     }
 }
 

@@ -135,14 +135,16 @@ fn probe(path: &Path, options: &[&str]) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Has ffmpeg decode all of a file, and stop at the first thing that it complains of.
+/// Has ffmpeg decode all of a file, and stop at the first thing that it complains of. Each picture
+/// keeps its own time: ffmpeg is not to put them on a grid of its own guess.
 ///
 /// # Errors
 /// That complaint.
 pub(crate) fn ffmpeg(path: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-xerror", "-i"]).arg(path);
-    let output = command.args(["-f", "null", "-"]).output().context("ffmpeg")?;
+    let own_times = ["-fps_mode", "passthrough", "-enc_time_base", "-1"];
+    let output = command.args(own_times).args(["-f", "null", "-"]).output().context("ffmpeg")?;
     let words = String::from_utf8_lossy(&output.stderr);
     let is_clean = output.status.success() && words.trim().is_empty();
     anyhow::ensure!(is_clean, "{}: {}", path.display(), words.trim());

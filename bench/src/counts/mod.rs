@@ -8,6 +8,7 @@
 //! each: a dry recording is not re-encoded. Wet files are held against the grid that was promised
 //! (`slots`). The rows are written into RECORDINGS.md (`page`).
 
+mod delay;
 mod files;
 mod ledger;
 mod packet;
@@ -22,11 +23,14 @@ use clap::{Args as ClapArgs, ValueEnum};
 use ducksoup_app::archive::decode::decode;
 use ducksoup_app::archive::manifest::{self, Entry};
 use ledger::Balance;
+use page::Table;
 use sender::{Format, Scene, Track};
 use slots::Slots;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What it is called.
+const INTERACTION: &str = "counts";
 /// The rate of the wet pictures, frames a second: neither of the senders'.
 const GRID: u32 = 25;
 /// What the participants' pictures are scaled to.
@@ -41,9 +45,9 @@ pub(crate) struct Args {
     /// Length of each run, in s
     #[arg(long, default_value_t = 20)]
     duration: u32,
-    /// Which rows; all by default
+    /// Which parts; all by default
     #[arg(long, value_enum)]
-    only: Vec<Table>,
+    only: Vec<Part>,
     /// Share of packets that are lost, in percent
     #[arg(long, default_values_t = [0, 5])]
     loss: Vec<u32>,
@@ -58,14 +62,33 @@ pub(crate) struct Args {
     keep: Option<PathBuf>,
 }
 
-/// A table of the page.
+/// A part of the section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Table {
+enum Part {
     /// Senders of several rates, with and without loss.
     Rates,
     /// Senders who change the size of their pictures.
     Sizes,
+    /// What the grid costs in time.
+    Delay,
 }
+
+/// What is in the columns of what is counted.
+const HEAD: &[&str] = &[
+    "format",
+    "mode",
+    "sender, frames/s",
+    "loss",
+    "wet: frames / promised",
+    "widest step, slots",
+    "off the grid",
+    "dry pictures: recorded / received",
+    "dry packets of sound: recorded / received",
+    "of pictures sent: arrived, too late",
+    "dry sound and pictures begin after t0",
+    "changes of size",
+    "verdict",
+];
 
 /// Runs all that is asked for; whether all of it is as promised.
 ///
@@ -74,10 +97,11 @@ enum Table {
 pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     gst::init()?;
     ducksoup_signaller::plugin_register_static()?;
-    let wants = |table| args.only.is_empty() || args.only.contains(&table);
+    gstducksoup::plugin_register_static()?;
+    let wants = |part| args.only.is_empty() || args.only.contains(&part);
     let mut met = true;
     let mut tables = Vec::new();
-    if wants(Table::Rates) {
+    if wants(Part::Rates) {
         let mut rows = Vec::new();
         for format in [Format::H264, Format::Vp8] {
             for framerate in &args.framerate {
@@ -87,9 +111,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 }
             }
         }
-        tables.push(("rates", rows));
+        tables.push(Table { name: "rates", head: HEAD, rows });
     }
-    if wants(Table::Sizes) {
+    if wants(Part::Sizes) {
         let mut rows = Vec::new();
         for format in [Format::H264, Format::Vp8] {
             for mode in ["forced", "free"] {
@@ -97,7 +121,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 rows.push(row(&scene, 0, mode, args, &mut met)?);
             }
         }
-        tables.push(("sizes", rows));
+        tables.push(Table { name: "sizes", head: HEAD, rows });
+    }
+    if wants(Part::Delay) {
+        tables.push(Table {
+            name: "delay of the grid",
+            head: delay::INSIDE,
+            rows: delay::inside(&args.framerate, GRID, args.duration)?,
+        });
+        tables.push(Table {
+            name: "delay from end to end",
+            head: delay::THROUGH,
+            rows: delay::through(args.duration)?,
+        });
     }
     if let Some(path) = &args.page {
         page::write(path, &tables)?;
@@ -108,7 +144,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
 fn scene(format: Format, framerate: u32, sizes: &[(u32, u32)], mode: &str, duration: u32) -> Scene {
     let option = |name, value: &str| (name, value.to_owned());
     let options = vec![
-        option("interaction", "counts"),
+        option("interaction", INTERACTION),
         option("user", "ada"),
         option("size", "1"),
         option("duration", &duration.to_string()),
@@ -141,8 +177,8 @@ fn row(
     };
     let Found { sound, pictures, slots, sizes, first, .. } = &found;
     let share = |balance: &Balance| {
-        let Balance { sent, arrived, usable, recorded, .. } = balance;
-        format!("{recorded} / {usable} ({arrived} of {sent} arrived)")
+        let Balance { received, recorded, .. } = balance;
+        format!("{recorded} / {received} = {:.3}", *recorded as f64 / *received as f64)
     };
     let cells = vec![
         scene.format.name().to_owned(),
@@ -154,6 +190,7 @@ fn row(
         if is_forced { format!("{:.3} ms", slots.off * 1000.0) } else { String::new() },
         share(pictures),
         share(sound),
+        format!("{} / {}, {}", pictures.arrived, pictures.sent, pictures.late),
         format!("{:.0} / {:.0} ms", first.0 * 1000.0, first.1 * 1000.0),
         (sizes.len() - 1).to_string(),
         verdict,
@@ -176,6 +213,8 @@ struct Found {
     frames: [u64; 2],
     /// Pictures that GStreamer decodes of each.
     decoded: [u64; 2],
+    /// Pictures that the sender has left out.
+    left_out: usize,
     /// What ffmpeg complains of.
     complaints: Vec<String>,
     /// When dry sound and dry pictures begin, in s.
@@ -193,7 +232,7 @@ fn measure(scene: &Scene, loss: u32, keep: Option<&Path>) -> anyhow::Result<Foun
     let account = sender::take_part(gate.uri(), scene)?;
     let tally = gate.close();
     drop(server);
-    let data = folder.path().join("default/counts");
+    let data = folder.path().join(Path::new("default").join(INTERACTION));
     let manifest = manifest::read_all(&data)?.pop().context("no manifest")?;
     let entry = |what: &str| {
         let found = manifest.files.iter().find(|entry| entry.what == what);
@@ -228,6 +267,7 @@ fn measure(scene: &Scene, loss: u32, keep: Option<&Path>) -> anyhow::Result<Foun
         sizes: files::sizes(&dry_path)?,
         frames: [dry.frames, wet.frames],
         decoded: [decode(&dry_path)?.frames, decode(&wet_path)?.frames],
+        left_out: account.picture.left_out,
         complaints,
         first: (sound.0, pictures.0),
         last: (sound.1, pictures.1),
@@ -243,12 +283,15 @@ impl Found {
     /// In what it is not as promised.
     fn faults(&self, scene: &Scene, is_forced: bool, loss: u32) -> Vec<String> {
         let mut faults = self.complaints.clone();
+        if self.left_out > 0 {
+            faults.push(format!("no fair run: the sender left out {} pictures", self.left_out));
+        }
         if is_forced && !self.slots.is_kept(self.tick) {
             faults.push("the grid is not kept".to_owned());
         }
         for (what, balance) in [("pictures", self.pictures), ("packets of sound", self.sound)] {
-            let missing = balance.usable - balance.recorded;
-            if missing > 0 || balance.usable == 0 {
+            let missing = balance.received - balance.recorded;
+            if missing > 0 || balance.received == 0 {
                 faults.push(format!("{missing} {what} missing"));
             }
         }

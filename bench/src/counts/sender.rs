@@ -90,6 +90,8 @@ pub(crate) struct Track {
     pub(crate) repetitions: u32,
     /// All of it.
     pub(crate) sent: Sent,
+    /// Pictures that were encoded in the meantime and never sent.
+    pub(crate) left_out: usize,
     /// The PTS of the latest piece.
     latest: Option<gst::ClockTime>,
 }
@@ -109,7 +111,8 @@ fn open(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
 }
 
 /// A pipeline that ends with its scope.
-struct Running(gst::Pipeline);
+#[derive(Debug)]
+pub(crate) struct Running(pub(crate) gst::Pipeline);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -255,7 +258,9 @@ impl Notes {
             Which::Sound => {
                 sound.ssrc = rtp.ssrc;
                 let mark = mark(Shape::Whole, rtp.payload);
-                sound.sent.pieces.push(Piece { mark, is_key: true, packets: vec![rtp.number] });
+                let packets = vec![rtp.number];
+                let piece = Piece { mark, is_key: true, after_hole: false, packets };
+                sound.sent.pieces.push(piece);
             }
             Which::Picture => {
                 picture.ssrc = rtp.ssrc;
@@ -266,9 +271,15 @@ impl Notes {
                     return;
                 }
                 picture.latest = packet.pts();
-                let coded = packet.pts().and_then(|pts| self.coded.remove(&pts));
-                let (mark, is_key) = coded.unwrap_or_default();
-                picture.sent.pieces.push(Piece { mark, is_key, packets: vec![rtp.number] });
+                let Some(pts) = packet.pts() else { return };
+                // What is still there from before has been left out, by a queue that was full.
+                let later = self.coded.split_off(&pts);
+                let left_out = std::mem::replace(&mut self.coded, later).len();
+                let (mark, is_key) = self.coded.remove(&pts).unwrap_or_default();
+                let after_hole = left_out > 0 && !picture.sent.pieces.is_empty();
+                picture.left_out += if after_hole { left_out } else { 0 };
+                let packets = vec![rtp.number];
+                picture.sent.pieces.push(Piece { mark, is_key, after_hole, packets });
             }
             Which::All if rtp.ssrc != sound.ssrc && rtp.ssrc != picture.ssrc => {
                 picture.repetitions = rtp.ssrc;

@@ -204,7 +204,8 @@ impl Ports {
     }
 }
 
-/// Passes messages on until one end leaves. Each end's pings are answered here.
+/// Passes messages on until one end leaves. Each end's pings are answered here, and passed on: who hears
+/// nothing for long gives up.
 async fn relay(mut participant: Web, mut server: Web, mut ports: Ports) {
     loop {
         let (end, message) = tokio::select! {
@@ -234,6 +235,7 @@ async fn relay(mut participant: Web, mut server: Web, mut ports: Ports) {
                 let _ = timeout(CLOSE_LIMIT, farewell(from, to, frame)).await;
                 return;
             }
+            Some(Ok(Message::Ping(bytes))) => to.send(Message::Ping(bytes)).await,
             Some(Ok(_)) => Ok(()),
             // It went without a word: so does the other leg.
             Some(Err(_)) | None => return,
@@ -260,6 +262,7 @@ async fn farewell(from: &mut Web, to: &mut Web, frame: Option<CloseFrame>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -276,5 +279,33 @@ mod tests {
         ] {
             assert_eq!(parse(uri), expected, "{uri}");
         }
+    }
+
+    #[test]
+    fn pings_go_through() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let uri = format!("ws://{}/ws", listener.local_addr().unwrap());
+        let gate = Gate::open(&uri, Link::default(), Link::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let call = async {
+            let server = async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                socket.send(Message::Ping("alive".into())).await.unwrap();
+                socket.next().await
+            };
+            let participant = async {
+                let address = gate.uri().trim_start_matches("ws://").trim_end_matches("/ws");
+                let stream = TcpStream::connect(address).await.unwrap();
+                let (mut socket, _) =
+                    tokio_tungstenite::client_async(gate.uri(), stream).await.unwrap();
+                socket.next().await.unwrap().unwrap()
+            };
+            tokio::join!(server, participant).1
+        };
+        let heard = runtime.block_on(async { timeout(Duration::from_secs(60), call).await });
+        assert_eq!(heard.unwrap(), Message::Ping("alive".into()));
     }
 }

@@ -6,7 +6,7 @@
 //! pages and WebSockets on, tells each side of its own UDP ports in place of the other's
 //! (`signalling`), and so carries all their media, ICE and DTLS included, through a [`Link`] each
 //! way (`forwarder`, `link`). It works for whatever speaks the protocol: browsers and
-//! `ducksouppeer`s. What has passed and what was lost is in its [`Tally`].
+//! `ducksouppeer`s. What has passed and what was lost is in its tally (`tally`).
 
 mod forwarder;
 mod gate;

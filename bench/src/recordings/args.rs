@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=2_000))]
     pub(crate) jitter: u64,
 
-    /// Measure recordings that are there already: a folder <data>/<namespace>/<interaction>
+    /// Measure recordings that are there already: the folder of an interaction
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Option<PathBuf>,
     /// What stands in the table for the command that made that folder

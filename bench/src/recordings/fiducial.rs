@@ -3,10 +3,12 @@
 //! Where a recording flashes and beeps. Pure.
 //!
 //! A flash is found to the picture, by its brightness. A beep is found roughly by its level, then
-//! to the sample by its likeness to the beep that was sent; where an effect has changed the voice,
-//! to the beep at another pitch, and where nothing is alike, by its level alone.
+//! to the sample by its likeness to the beep that was sent; where an effect has changed the voice so
+//! much that it is not alike any more, by its level alone, to a millisecond or two. (A rising tone at
+//! another pitch is most alike a little beside its place: likeness would mislead.)
 
 use super::sound::{RATE, Sound, chirp};
+use std::collections::{BTreeMap, HashMap};
 
 /// Level is taken over so many samples: 1 ms.
 const WINDOW: usize = RATE as usize / 1_000;
@@ -19,28 +21,21 @@ const NEAR: usize = RATE as usize / 50;
 /// The least likeness, of 1, of a beep that counts: what loss has cut or a codec has smeared is
 /// nobody's beginning. Ours: coded beeps are above 0.9.
 const ALIKE: f64 = 0.6;
-/// Voices are raised and lowered up to an octave.
-const PITCHES: [f64; 2] = [0.5, 2.0];
-/// Steps of pitch that are tried: 2 % cost a chirp of 40 ms little of its likeness.
-const PITCH_STEP: f64 = 1.02;
-/// So many beeps tell the pitch.
-const SAMPLE_OF_BEEPS: usize = 12;
-
 /// What a beep was found by.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Likeness {
-    /// To the beep, its frequencies multiplied by this.
-    Pitch(f64),
-    /// Its level only: some milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// Its likeness to the one that was sent.
+    Likeness,
+    /// Its level only.
     Level,
 }
 
 /// The beeps of a file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Beeps {
     /// Their first samples.
     pub(crate) samples: Vec<usize>,
-    pub(crate) by: Likeness,
+    pub(crate) by: Sign,
 }
 
 /// When the pictures turn white: the time of the first white one after a dark one, in seconds.
@@ -60,26 +55,32 @@ pub(crate) fn flashes(pictures: impl IntoIterator<Item = (f64, f64)>) -> Vec<f64
         .collect()
 }
 
+/// Takes out the flashes whose first picture is not the one with which the event began: that one was
+/// lost, and nobody can tell from a later one when the flash was. Where pictures have no legible
+/// number all stay.
+pub(crate) fn drop_cut(
+    flashes: &mut BTreeMap<usize, f64>,
+    pictures: impl IntoIterator<Item = (f64, Option<u16>)>,
+    events: &[u64],
+) {
+    let numbers: HashMap<u64, Option<u16>> =
+        pictures.into_iter().map(|(time, number)| (time.to_bits(), number)).collect();
+    flashes.retain(|event, time| {
+        let number = numbers.get(&time.to_bits()).copied().flatten();
+        // Numbers have 16 bits.
+        number.is_none_or(|number| events.get(*event).map(|first| *first as u16) == Some(number))
+    });
+}
+
 /// Where the sound beeps.
 pub(crate) fn beeps(sound: &Sound) -> Beeps {
     let samples = sound.samples();
     let rough = rises(samples);
-    let exact = alike(samples, &rough, &chirp(1.0));
-    if is_found(&exact, &rough) {
-        return Beeps { samples: exact, by: Likeness::Pitch(1.0) };
+    let exact = alike(samples, &rough, &chirp());
+    match is_found(&exact, &rough) {
+        true => Beeps { samples: exact, by: Sign::Likeness },
+        false => Beeps { samples: rough, by: Sign::Level },
     }
-    let few = &rough[..rough.len().min(SAMPLE_OF_BEEPS)];
-    let steps = ((PITCHES[1] / PITCHES[0]).ln() / PITCH_STEP.ln()) as i32;
-    let pitch = (0..=steps)
-        .map(|step| PITCHES[0] * PITCH_STEP.powi(step))
-        .map(|pitch| (total(samples, few, &chirp(pitch)), pitch))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or(1.0, |(_, pitch)| pitch);
-    let other = alike(samples, &rough, &chirp(pitch));
-    if is_found(&other, &rough) {
-        return Beeps { samples: other, by: Likeness::Pitch(pitch) };
-    }
-    Beeps { samples: rough, by: Likeness::Level }
 }
 
 /// Most of what is loud must be a beep: loss cuts some.
@@ -120,10 +121,6 @@ fn alike(samples: &[f32], rough: &[usize], beep: &[f32]) -> Vec<usize> {
         .collect()
 }
 
-fn total(samples: &[f32], rough: &[usize], beep: &[f32]) -> f64 {
-    rough.iter().filter_map(|place| best(samples, *place, beep)).map(|(likeness, _)| likeness).sum()
-}
-
 /// The greatest likeness around a place: the cosine between the sound and the beep, up to 1.
 fn best(samples: &[f32], place: usize, beep: &[f32]) -> Option<(f64, usize)> {
     let energy: f64 = beep.iter().map(|x| f64::from(x * x)).sum();
@@ -147,7 +144,7 @@ mod tests {
     use super::*;
 
     /// Noise with beeps at these samples.
-    fn sound(length: usize, at: &[usize], pitch: f64) -> Sound {
+    fn sound(length: usize, at: &[usize]) -> Sound {
         let mut state = 1_u32;
         let mut samples: Vec<f32> = (0..length)
             .map(|_| {
@@ -156,7 +153,7 @@ mod tests {
             })
             .collect();
         for at in at {
-            for (place, beep) in samples[*at..].iter_mut().zip(chirp(pitch)) {
+            for (place, beep) in samples[*at..].iter_mut().zip(chirp()) {
                 *place += beep;
             }
         }
@@ -168,21 +165,8 @@ mod tests {
     #[test]
     fn beeps_are_found_to_the_sample_in_noise() {
         let at = [4_801, 50_000, 99_999];
-        let beeps = beeps(&sound(120_000, &at, 1.0));
-        assert_eq!(beeps, Beeps { samples: at.to_vec(), by: Likeness::Pitch(1.0) });
-    }
-
-    #[test]
-    fn beeps_at_another_pitch_are_found() {
-        let at = [4_801, 50_000, 99_999];
-        for pitch in [0.8, 1.25] {
-            let beeps = beeps(&sound(120_000, &at, pitch));
-            let Likeness::Pitch(found) = beeps.by else { panic!("{beeps:?}") };
-            assert!((found / pitch - 1.0).abs() < 0.02, "{found}");
-            for (found, at) in beeps.samples.iter().zip(at) {
-                assert!(found.abs_diff(at) < 48, "{found} {at}");
-            }
-        }
+        let beeps = beeps(&sound(120_000, &at));
+        assert_eq!(beeps, Beeps { samples: at.to_vec(), by: Sign::Likeness });
     }
 
     #[test]
@@ -196,14 +180,14 @@ mod tests {
         let mut sound = Sound::default();
         sound.push(0.0, samples);
         let beeps = beeps(&sound);
-        assert_eq!(beeps.by, Likeness::Level);
+        assert_eq!(beeps.by, Sign::Level);
         assert_eq!(beeps.samples.len(), 2);
         assert!(beeps.samples[1].abs_diff(60_000) <= WINDOW);
     }
 
     #[test]
     fn a_beep_that_is_cut_does_not_count() {
-        let mut sound = sound(200_000, &[20_000, 60_000, 100_000], 1.0);
+        let mut sound = sound(200_000, &[20_000, 60_000, 100_000]);
         let mut samples = sound.samples().to_vec();
         samples[60_000..61_200].fill(0.0);
         sound = Sound::default();
@@ -219,6 +203,18 @@ mod tests {
         assert!(beeps(&Sound::default()).samples.is_empty());
         assert!(flashes((0..50).map(|n| (f64::from(n), 40.0))).is_empty());
         assert!(flashes([]).is_empty());
+    }
+
+    #[test]
+    fn a_flash_that_lost_its_first_picture_does_not_count() {
+        let mut flashes = BTreeMap::from([(0, 1.0), (1, 2.4), (2, 3.7)]);
+        let pictures = [(1.0, Some(25)), (2.4, Some(61)), (3.7, None)];
+        drop_cut(&mut flashes, pictures, &[25, 60, 93]);
+        assert_eq!(flashes, BTreeMap::from([(0, 1.0), (2, 3.7)]));
+        // Numbers begin anew after 65 535.
+        let mut flashes = BTreeMap::from([(0, 1.0)]);
+        drop_cut(&mut flashes, [(1.0, Some(4))], &[65_540]);
+        assert_eq!(flashes.len(), 1);
     }
 
     #[test]

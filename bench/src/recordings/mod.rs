@@ -28,7 +28,7 @@ use anyhow::Context as _;
 use compare::identify;
 use crowd::Seat;
 use ducksoup_app::archive::manifest::{self, Entry, Manifest};
-use fiducial::Likeness;
+use fiducial::Sign;
 use measure::{Measures, Recording, Recordings, Side};
 use source::Clock;
 use std::path::Path;
@@ -41,6 +41,8 @@ const INTERACTION: &str = "recordings";
 const DATA: &str = "data/bench/recordings";
 /// The media begin so long before the interaction at most, in seconds: joining takes its time.
 const LEAD: u64 = 120;
+/// The events are known for so many pictures.
+const HOUR: u64 = 3_600 * schedule::FRAMERATE as u64;
 /// How long the server may take to finish its files after it has said `end`.
 const FINISH: Duration = Duration::from_secs(60);
 /// Between two looks at the manifest.
@@ -119,7 +121,7 @@ fn tell(args: &Args, folder: &Path) -> anyhow::Result<bool> {
     };
     let seconds = u64::from(args.seconds).max(length(run) / 1_000_000_000);
     // Whoever made the files may have begun long before: the events are known for an hour.
-    let events = schedule::events(3_600 * u64::from(schedule::FRAMERATE));
+    let events = schedule::events(HOUR);
     let schedule: Vec<f64> = events.into_iter().map(schedule::seconds).collect();
     let recordings = read(run, folder, &schedule)?;
     print!("{}", measure::details(&recordings, &schedule));
@@ -166,6 +168,8 @@ fn find(file: &Entry, folder: &Path, schedule: &[f64], into: &mut Recording) -> 
     if !content.pictures.is_empty() {
         let lumas = content.pictures.iter().map(|(time, seen)| (*time, seen.luma));
         into.flashes = identify(&fiducial::flashes(lumas), schedule);
+        let numbered = content.pictures.iter().map(|(time, seen)| (*time, seen.number));
+        fiducial::drop_cut(&mut into.flashes, numbered, &schedule::events(HOUR));
         into.pictures = measure::pictures(content.pictures.iter().map(|(_, seen)| seen.number));
     }
     if !content.sound.samples().is_empty() {
@@ -175,10 +179,8 @@ fn find(file: &Entry, folder: &Path, schedule: &[f64], into: &mut Recording) -> 
         let counted: Vec<f64> = beeps.samples.iter().map(by_count).collect();
         into.beeps = identify(&times, schedule);
         into.counted = identify(&counted, schedule);
-        match beeps.by {
-            Likeness::Pitch(1.0) => {}
-            Likeness::Pitch(pitch) => eprintln!("{} {}: pitch {pitch:.2}", file.user, file.what),
-            Likeness::Level => eprintln!("{} {}: beeps by their level only", file.user, file.what),
+        if beeps.by == Sign::Level && !beeps.samples.is_empty() {
+            eprintln!("{} {}: beeps are found by their level only", file.user, file.what);
         }
     }
     Ok(())
@@ -191,9 +193,12 @@ fn circumstances(run: &Manifest) -> String {
     let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let system = system.unwrap_or("an unknown system").trim_matches('"');
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    // The second figure: the last five minutes.
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(1).unwrap_or("unknown");
     let gstreamer = run.gstreamer.trim_start_matches("GStreamer ");
     format!(
-        "{day}, DuckSoup {}, GStreamer {gstreamer}, {system}, {processors} processors",
+        "{day}, DuckSoup {}, GStreamer {gstreamer}, {system}, {processors} processors, load {load}",
         run.version
     )
 }

@@ -179,7 +179,7 @@ mod tests {
         let mut samples = vec![0.0_f32; 48_000 * 3];
         for at in flashes {
             let at = usize::try_from((at * 40 + late) * 48).expect("small");
-            samples[at..at + 1_920].copy_from_slice(&chirp(1.0));
+            samples[at..at + 1_920].copy_from_slice(&chirp());
         }
         for (number, piece) in samples.chunks(960).enumerate() {
             let bytes = piece.iter().flat_map(|sample| sample.to_le_bytes()).collect();

@@ -19,13 +19,13 @@ const EDGE: usize = 192;
 /// How loud it is, of 1. Ours: far from clipping, far above noise.
 const LOUDNESS: f64 = 0.5;
 
-/// The beep, its frequencies multiplied by `scale` (1: as it is sent).
-pub(crate) fn chirp(scale: f64) -> Vec<f32> {
+/// The beep.
+pub(crate) fn chirp() -> Vec<f32> {
     let span = LENGTH as f64 / f64::from(RATE);
     (0..LENGTH)
         .map(|n| {
             let t = n as f64 / f64::from(RATE);
-            let phase = 2.0 * PI * scale * (FROM * t + (TO - FROM) * t * t / (2.0 * span));
+            let phase = 2.0 * PI * (FROM * t + (TO - FROM) * t * t / (2.0 * span));
             let edge = (n.min(LENGTH - 1 - n)).min(EDGE) as f64 / EDGE as f64;
             let swell = 0.5 - 0.5 * (PI * edge).cos();
             (LOUDNESS * swell * phase.sin()) as f32
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_beep_is_like_itself_at_one_place_only() {
-        let chirp = chirp(1.0);
+        let chirp = chirp();
         let dot = |lag: usize| -> f32 {
             chirp.iter().zip(&chirp[lag..]).map(|(a, b)| a * b).sum::<f32>()
         };

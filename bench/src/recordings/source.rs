@@ -38,7 +38,7 @@ impl Microphone {
         let sample = |picture: &u64| {
             (schedule::seconds(*picture) * clock.0 * f64::from(RATE)).round() as u64
         };
-        Self { clock, beep: chirp(1.0), events: events.iter().map(sample).collect() }
+        Self { clock, beep: chirp(), events: events.iter().map(sample).collect() }
     }
 
     /// What its own clock says at the beginning of a packet.

@@ -70,23 +70,33 @@ impl Hold {
     }
 
     fn write(&mut self, new: &Path, text: &[u8]) -> io::Result<File> {
-        let reserve = self.reserve.take();
-        let (mut file, has_name) = match reserve {
-            Some(file) => (file, false),
-            None => (File::create(new)?, true),
-        };
-        file.write_all(text)?;
-        file.set_len(text.len() as u64)?;
-        // Where there are no locks, `claim` fails as well, and leaves all runs alone.
-        let _ = file.try_lock();
-        if !has_name {
-            // Left by a death between the two steps.
-            let _ = fs::remove_file(new);
-            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-            linkat(CWD, own, CWD, new, AtFlags::SYMLINK_FOLLOW)?;
+        if let Some(file) = self.reserve.take() {
+            let named = fill(&file, text).and_then(|()| name(&file, new));
+            if named.is_ok() {
+                return Ok(file);
+            }
         }
+        // The first one, one that is larger than the room that was kept, or a system without /proc.
+        let file = File::create(new)?;
+        fill(&file, text)?;
         Ok(file)
     }
+}
+
+fn fill(mut file: &File, text: &[u8]) -> io::Result<()> {
+    file.write_all(text)?;
+    file.set_len(text.len() as u64)?;
+    // Where there are no locks, `claim` fails as well, and leaves all runs alone.
+    let _ = file.try_lock();
+    Ok(())
+}
+
+/// Gives a file without a name one.
+fn name(file: &File, path: &Path) -> io::Result<()> {
+    // Left by a death before the renaming.
+    let _ = fs::remove_file(path);
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 /// Room on the disk, in a file without a name.

@@ -116,16 +116,18 @@ pub(crate) fn events(
     let onset = table.column("onset")?;
     table.column("duration")?;
     let mut table = table.clone();
-    let participant = table.column("participant");
+    let people = ["participant", "source"].map(|name| table.column(name));
     let onset_of = |row: &[String]| row.get(onset).and_then(|cell| cell.parse::<f64>().ok());
     for row in &mut table.rows {
         if let Some(time) = onset_of(row) {
             row[onset] = format!("{:.6}", time - later);
         }
-        if let Some(cell) = participant.and_then(|column| row.get_mut(column))
-            && let Some(label) = subjects.get(cell.as_str())
-        {
-            *cell = format!("sub-{label}");
+        for column in people.into_iter().flatten() {
+            if let Some(cell) = row.get_mut(column)
+                && let Some(label) = subjects.get(cell.as_str())
+            {
+                *cell = format!("sub-{label}");
+            }
         }
     }
     table.rows.sort_by(|one, other| {
@@ -145,33 +147,35 @@ pub(crate) fn events(
     Some(table)
 }
 
-/// What the columns of an events table mean.
-pub(crate) fn events_sidecar(table: &Table, task: &str) -> Value {
-    let meaning = |column: &str| match column {
+/// What the columns of an events table mean, by the dictionary that the run wrote beside its table;
+/// there is none of older runs.
+pub(crate) fn events_sidecar(table: &Table, task: &str, dictionary: &Value) -> Value {
+    let mut fields = Map::from_iter([("TaskName".to_owned(), task.into())]);
+    for column in &table.header {
+        let theirs = if column == "trial_type" { "type" } else { column };
+        let mut about = match dictionary.get(theirs) {
+            Some(Value::Object(about)) => about.clone(),
+            _ => Map::from_iter([("Description".to_owned(), meaning(column).into())]),
+        };
+        if ["onset", "duration"].contains(&column.as_str()) {
+            about.insert("Format".into(), "number".into());
+            about.insert("Units".into(), "s".into());
+        }
+        fields.insert(column.clone(), about.into());
+    }
+    Value::Object(fields)
+}
+
+fn meaning(column: &str) -> &'static str {
+    match column {
+        "onset" => "When it began, on the timeline of the recordings of this run",
+        "duration" => "How long it took, where that was known when it began",
         "trial_type" => "What happened, by DuckSoup's name for it",
         "participant" => "Whose it is; n/a when it is of the interaction itself",
         "target" => "What it happened to, such as an effect and its property",
         "value" => "What it became",
         _ => "As DuckSoup's documentation of its tables of events says",
-    };
-    let mut fields = Map::from_iter([("TaskName".to_owned(), task.into())]);
-    for column in &table.header {
-        let about = match column.as_str() {
-            "onset" => json!({
-                "Description": "When it began, from the first sample of the recordings of this run",
-                "Format": "number",
-                "Units": "s",
-            }),
-            "duration" => json!({
-                "Description": "How long it took, where that was known when it began",
-                "Format": "number",
-                "Units": "s",
-            }),
-            column => json!({"Description": meaning(column)}),
-        };
-        fields.insert(column.clone(), about);
     }
-    Value::Object(fields)
 }
 
 /// `dataset_description.json`.

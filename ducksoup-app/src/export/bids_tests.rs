@@ -33,25 +33,32 @@ fn names_are_those_of_the_proposal() {
 #[test]
 fn events_are_moved_sorted_and_renamed() {
     let table = Table::parse(
-        "type\tonset\tduration\tparticipant\tvalue\textra\n\
-         fx_started\t2.500000\t0.5\tb-ob\t0.8\tx\n\
-         joined\t-1.250000\tn/a\tann\t1\ty\n\
+        "type\tonset\tduration\tparticipant\tvalue\tsource\n\
+         fx_started\t2.500000\t0.5\tb-ob\t0.8\tann\n\
+         joined\t-1.250000\tn/a\tann\t1\tn/a\n\
          ended\tn/a\tn/a\tn/a\tn/a\tz\n",
     );
     let people = [("b-ob", "bob"), ("ann", "ann")].map(|(user, label)| (user.into(), label.into()));
     let events = events(&table.expect("a table"), 0.5, &people.into()).expect("events");
     assert_eq!(
         events.text(),
-        "onset\tduration\ttrial_type\tparticipant\tvalue\textra\n\
+        "onset\tduration\ttrial_type\tparticipant\tvalue\tsource\n\
          n/a\tn/a\tended\tn/a\tn/a\tz\n\
-         -1.750000\tn/a\tjoined\tsub-ann\t1\ty\n\
-         2.000000\t0.5\tfx_started\tsub-bob\t0.8\tx\n"
+         -1.750000\tn/a\tjoined\tsub-ann\t1\tn/a\n\
+         2.000000\t0.5\tfx_started\tsub-bob\t0.8\tsub-ann\n"
     );
-    let sidecar = events_sidecar(&events, "Dyad 7");
-    for column in &events.header {
-        assert!(sidecar[column]["Description"].is_string(), "{column}");
+    let dictionary = json!({"type": {"Description": "what", "Levels": {"joined": "came"}}});
+    for dictionary in [Value::Null, dictionary] {
+        let sidecar = events_sidecar(&events, "Dyad 7", &dictionary);
+        for column in &events.header {
+            assert!(sidecar[column]["Description"].is_string(), "{column}");
+        }
+        assert_eq!(
+            (&sidecar["TaskName"], &sidecar["onset"]["Units"]),
+            (&json!("Dyad 7"), &json!("s"))
+        );
+        assert_eq!(sidecar["trial_type"].get("Levels").is_some(), dictionary.is_object());
     }
-    assert_eq!(sidecar["TaskName"], "Dyad 7");
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Dataset {
             self.write("README", &bids::readme(&self.title))?;
         }
         let path = self.folder.join(".bidsignore");
-        let mut ignored = text(&path)?.unwrap_or_default();
+        let mut ignored = text_of(&path)?.unwrap_or_default();
         for line in bids::IGNORED {
             if !ignored.lines().any(|other| other.trim() == line) {
                 if !ignored.is_empty() && !ignored.ends_with('\n') {
@@ -152,7 +152,7 @@ impl Dataset {
         ledger: &mut Ledger,
     ) -> Result<(), ExportError> {
         let path = interaction.join(format!("i-{}-events.tsv", run.id));
-        let Some(text) = text(&path)? else { return Ok(()) };
+        let Some(text) = text_of(&path)? else { return Ok(()) };
         #[allow(clippy::cast_precision_loss)] // hours in ns
         let later = plan.cut.from as f64 / 1e9;
         let table = Table::parse(&text);
@@ -161,7 +161,12 @@ impl Dataset {
             eprintln!("ducksoup-app export: {}: no table of events; left out", path.display());
             return Ok(());
         };
-        let (table, sidecar) = (table.text(), json(&bids::events_sidecar(&table, &self.task)));
+        let dictionary = text_of(&path.with_extension("json"))?;
+        // One that cannot be read is as good as none.
+        let dictionary = dictionary.and_then(|text| serde_json::from_str(&text).ok());
+        let dictionary: Value = dictionary.unwrap_or_default();
+        let (table, sidecar) =
+            (table.text(), json(&bids::events_sidecar(&table, &self.task, &dictionary)));
         let mut users: Vec<_> = plan.takes.iter().map(|take| take.user.as_str()).collect();
         users.dedup();
         for user in users {
@@ -194,7 +199,7 @@ fn json(value: &Value) -> String {
 }
 
 /// A file's text, if there is one.
-fn text(path: &Path) -> Result<Option<String>, ExportError> {
+fn text_of(path: &Path) -> Result<Option<String>, ExportError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -204,7 +209,7 @@ fn text(path: &Path) -> Result<Option<String>, ExportError> {
 
 /// A table that may be there; its first column must be this one.
 fn table(path: &Path, key: &str) -> Result<Table, ExportError> {
-    let Some(text) = text(path)? else { return Ok(Table::new(&[key])) };
+    let Some(text) = text_of(path)? else { return Ok(Table::new(&[key])) };
     let table = Table::parse(&text);
     let ours = table.filter(|table| table.header.first().is_some_and(|first| first == key));
     ours.ok_or_else(|| ExportError::Dataset {

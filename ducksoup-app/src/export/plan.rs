@@ -166,6 +166,8 @@ pub(crate) struct Plan {
     pub(crate) takes: Vec<Take>,
     /// The SHA-256 of each recording that is read, as the run told it.
     pub(crate) hashes: BTreeMap<String, String>,
+    /// Recordings that nothing can be read of.
+    pub(crate) empty: Vec<String>,
 }
 
 /// What is asked for.
@@ -234,7 +236,10 @@ pub(crate) fn plan(manifest: &Manifest, wishes: Wishes) -> Result<Plan, PlanErro
         .map_err(|_| PlanError::Started { run: run(), started: started.clone() })?;
     let mut takes = BTreeMap::new();
     let mut hashes = BTreeMap::new();
-    for entry in manifest.files.iter().filter(|entry| !entry.tracks.is_empty()) {
+    let (files, empty): (Vec<_>, Vec<_>) =
+        manifest.files.iter().partition(|entry| !entry.tracks.is_empty());
+    let empty = empty.into_iter().map(|entry| entry.name.clone()).collect();
+    for entry in files {
         add(manifest, zero, entry, wishes, &mut takes)?;
         hashes.insert(entry.name.clone(), entry.sha256.clone());
     }
@@ -258,7 +263,7 @@ pub(crate) fn plan(manifest: &Manifest, wishes: Wishes) -> Result<Plan, PlanErro
         return Err(PlanError::NoRecordings(run()));
     }
     let cut = Cut { from, frames, framerate };
-    Ok(Plan { id: run(), started: zero, cut, takes, hashes })
+    Ok(Plan { id: run(), started: zero, cut, takes, hashes, empty })
 }
 
 /// Adds the tracks of a file to the takes that they belong to.

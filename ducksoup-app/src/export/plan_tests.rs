@@ -128,9 +128,12 @@ fn wishes_win() {
 
 #[test]
 fn what_no_run_of_ours_wrote_is_refused_in_a_sentence() {
+    type Change = Box<dyn Fn(&mut Value)>;
+    fn set(file: &mut Value, key: &str, value: &str) {
+        file["tracks"][0][key] = value.into();
+    }
     let name = |name: &'static str| move |file: &mut Value| file["name"] = name.into();
-    let set = |file: &mut Value, key: &str, value: &str| file["tracks"][0][key] = value.into();
-    let changes: [(&str, Box<dyn Fn(&mut Value)>); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("leads out", Box::new(name("i-Ab12-a-20261121-153057.838-/../../x.mp4"))),
         ("does not tell when", Box::new(name("holiday.mp4"))),
         ("does not tell when", Box::new(name("i-Ab12-a-20261121-1530ää-dry.mp4"))),

@@ -42,7 +42,8 @@ impl Reader {
         let scale = element("videoscale", &[("method", "lanczos"), ("add-borders", "true")])?;
         let shape = [element("videoconvert", &[("dither", "none")])?, scale];
         let filter = filter(&canvas.caps_at_any_rate()?)?;
-        Self::open(folder, source, decoder.into_iter().chain(shape).chain([filter]).collect())
+        let elements: Vec<_> = decoder.into_iter().chain(shape).chain([filter]).collect();
+        Self::open(folder, source, &elements)
     }
 
     /// Sound, 48 kHz, mono, 16 bits.
@@ -51,18 +52,10 @@ impl Reader {
         // Dither is noise, and another one each time.
         let convert = element("audioconvert", &[("dithering", "none")])?;
         let resample = element("audioresample", &[])?;
-        Self::open(
-            folder,
-            source,
-            vec![element("opusdec", &[])?, convert, resample, filter(&caps)?],
-        )
+        Self::open(folder, source, &[element("opusdec", &[])?, convert, resample, filter(&caps)?])
     }
 
-    fn open(
-        folder: &Path,
-        source: &Source,
-        elements: Vec<gst::Element>,
-    ) -> Result<Self, MediaError> {
+    fn open(folder: &Path, source: &Source, elements: &[gst::Element]) -> Result<Self, MediaError> {
         let running = Running::new()?;
         let location = folder.join(&source.name);
         let file = gst::ElementFactory::make("filesrc").property("location", &location).build()?;

@@ -179,7 +179,7 @@ impl Event {
 
     /// What it became.
     #[must_use]
-    pub fn value(self, value: impl ToString) -> Self {
+    pub fn value(self, value: &(impl ToString + ?Sized)) -> Self {
         Self { value: Some(value.to_string()), ..self }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             .of(Some(&ann))
             .lasting(Some(500_000_000))
             .target("voice.pitch")
-            .value(0.8);
+            .value(&0.8);
         assert_eq!(
             event.line(1_000_000_000),
             "2.500000\t0.500000\tann\tfx_started\tvoice.pitch\t0.8\tn/a\n"

@@ -192,7 +192,7 @@ impl Journal {
         }
         entry.insert("sinceCreation".into(), json!(milliseconds(now.duration_since(self.created))));
         if let Some(started) = self.started {
-            entry.insert("sinceStart".into(), json!(milliseconds(now.duration_since(started))));
+            entry.insert("sinceStart".into(), json!(milliseconds_since(started, now)));
         }
         if let Value::Object(fields) = fields {
             entry.extend(fields);
@@ -359,6 +359,13 @@ fn append_line(file: &mut File, line: &str) -> std::io::Result<()> {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Negative before `zero`; rounded down, like the other.
+fn milliseconds_since(zero: Instant, now: Instant) -> i128 {
+    let (since, until) = (now.saturating_duration_since(zero), zero.saturating_duration_since(now));
+    let nanoseconds = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+    (nanoseconds(since) - nanoseconds(until)).div_euclid(1_000_000)
 }
 
 /// The context of a client's words, and the property that holds their text (PROTOCOL, "Client →

@@ -25,6 +25,10 @@ pub struct Meter {
     jitter_buffers: JitterBuffers,
 }
 
+/// How long a wish for a keyframe may wait, in ns, before it asks for a packet of its own. Ours: what
+/// reports leave it, see `webrtcbin::SESSION_BANDWIDTH`.
+const AT_ONCE: u64 = 100_000_000;
+
 /// What of a connection's control packets is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tap {
@@ -58,6 +62,20 @@ impl Meter {
             }),
         );
         Ok(Self { rtpbin, jitter_buffers })
+    }
+
+    /// Sends at once what control packets have to say, as far as RFC 4585 allows: a wish for a keyframe
+    /// would wait for the next report else, since GStreamer allows it five seconds. Like
+    /// `read`, on a thread of the pool.
+    pub fn hurry(&self) {
+        self.rtpbin.call_async(|rtpbin| {
+            let session =
+                rtpbin.emit_by_name::<Option<glib::Object>>("get-internal-session", &[&0u32]);
+            if let Some(session) = session {
+                // What cannot go now goes with the next report.
+                session.emit_by_name::<bool>("send-rtcp-full", &[&AT_ONCE]);
+            }
+        });
     }
 
     /// Reads the counters on a thread of GStreamer's pool, so that a session that is stuck holds

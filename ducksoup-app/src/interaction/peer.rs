@@ -27,7 +27,7 @@ use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
 use super::sdp::{self, Codec, Kind};
-use super::tracks;
+use super::tracks::{self, Beginning};
 use super::traffic::Traffic;
 use super::webrtcbin;
 use ducksoup_signaller::frame::{Connection, StageSettings};
@@ -116,6 +116,8 @@ pub struct Peer {
     measures: Measures,
     /// When the browser is to be asked for a picture that a recording can start from.
     keyframe_at: Option<Instant>,
+    /// When what it says and shows begins to count.
+    beginning: Beginning,
 }
 
 impl Peer {
@@ -170,7 +172,8 @@ impl Peer {
         } else {
             None
         };
-        tracks::link_as_they_come(&webrtcbin, &chains, connection, inputs);
+        let beginning = Beginning::unknown();
+        tracks::link_as_they_come(&webrtcbin, &chains, &beginning, connection, inputs);
         Ok(Self {
             connection,
             stream_id,
@@ -192,6 +195,7 @@ impl Peer {
             meter,
             measures: Measures::default(),
             keyframe_at: None,
+            beginning,
             chains,
             options,
         })
@@ -316,6 +320,11 @@ impl Peer {
         self.awaited.remove(&kind) && self.awaited.is_empty()
     }
 
+    /// A keyframe is wanted of the browser: it is asked without delay.
+    pub fn hurry(&self) {
+        self.meter.hurry();
+    }
+
     /// Asks for the counters, which come as a [`PeerInput::Counted`].
     pub fn count(&self, mixer: &gst::Element, inputs: &Inputs) {
         let grid = self.chains.iter().find_map(Chain::grid);
@@ -350,6 +359,7 @@ impl Peer {
     /// encoders make a keyframe there, and the browser is asked for one `at` that time, since it
     /// would make one at once, and what comes before the beginning is no beginning.
     pub fn begin(&mut self, zero: gst::ClockTime, from: gst::ClockTime, at: Instant) {
+        self.beginning.set(from);
         for chain in &self.chains {
             chain.begin(zero);
         }

@@ -314,7 +314,7 @@ impl Stage {
         self.journal.participant(&options);
         self.plot_joined(&options, count);
         let kind = if count > 1 { Kind::Reconnected } else { Kind::Joined };
-        let joined = self.event_now(kind).of(Some(&user)).value(count);
+        let joined = self.event_now(kind).of(Some(&user)).value(&count);
         self.journal.event(joined);
         self.signaller.open(connection, &user);
         match self.graph.open(connection, options, stream_id, count) {

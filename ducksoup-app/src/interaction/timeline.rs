@@ -8,11 +8,22 @@
 //! together. Taken as they are, those corrections squeeze or tear what is recorded: a busy second
 //! at the start puts half a second of sound into a few milliseconds. Here the stream keeps its own
 //! pace, by the RTP timestamps, and slides to where it belongs.
+//!
+//! Packets that were held up on the way (a machine that was busy for a second) are no later than the
+//! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
+//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once.
+//!
+//! Before a stream is recorded it settles: it goes nearly at once to where it belongs, so that little
+//! is left to slide when it counts.
+
+use std::collections::VecDeque;
 
 /// How fast a stream slides: one part in 20, which is 1 ms in a packet of 20 ms. Ours: sound and
 /// picture of one person may differ by 4 % before anyone notices (tape speed, film at 24 and 25
 /// frames a second), and half a second is made good in ten.
 const SLIDE: i64 = 20;
+/// How fast it does so before it is recorded: all but one part in 20, so that its time still goes on.
+const SETTLING: i64 = 19;
 /// A larger difference is no drift but another stream: the timestamps begin anew. Ours: jitter
 /// buffers correct at most some hundred milliseconds.
 const JUMP: i64 = 1_000_000_000;
@@ -20,6 +31,10 @@ const JUMP: i64 = 1_000_000_000;
 /// Slides are told when they come to so much together. Ours: half of what sound is let stray by in the
 /// recordings.
 const TOLD: i64 = 5_000_000;
+
+/// So much of a stream in a row must lie later, in ns. Ours: the stalls of a busy machine that we saw
+/// lasted up to some seconds; a sender's clock that is off by 200 millionths strays 2 ms in it.
+const PATIENCE: i64 = 10_000_000_000;
 
 /// Where one stream lies.
 #[derive(Debug)]
@@ -32,6 +47,36 @@ pub struct Timeline {
     offset: i64,
     /// By how much it has slid since that was told, in ns.
     slid: i64,
+    /// The least offset of the latest media.
+    least: Least,
+}
+
+/// The least of what was said within the last [`PATIENCE`].
+#[derive(Debug, Default)]
+struct Least(VecDeque<(i64, i64)>);
+
+impl Least {
+    /// Hears `value` at `time`, in ns; the least since `time - PATIENCE`.
+    fn hear(&mut self, time: i64, value: i64) -> i64 {
+        // What is followed by less will never be the least: values rise from front to back.
+        while self.0.back().is_some_and(|(_, other)| *other >= value) {
+            self.0.pop_back();
+        }
+        self.0.push_back((time, value));
+        while self.0.front().is_some_and(|(old, _)| *old < time.saturating_sub(PATIENCE)) {
+            self.0.pop_front();
+        }
+        self.0.front().map_or(value, |(_, least)| *least)
+    }
+}
+
+/// How much may be seen of a correction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Everything: nobody records, and nobody but the participant's own effects hears it yet.
+    Settling,
+    /// As little as possible.
+    Steady,
 }
 
 /// A packet's place.
@@ -56,14 +101,15 @@ impl Timeline {
     /// A stream whose RTP timestamps count `rate` units a second.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0 }
+        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0, least: Least::default() }
     }
 
     /// Places the next packet; `rtp` is its timestamp, `said` where the jitter buffer puts it, in ns.
-    pub fn place(&mut self, rtp: u32, said: i64) -> Place {
+    pub fn place(&mut self, rtp: u32, said: i64, pace: Pace) -> Place {
         let Some((last, unwrapped)) = self.newest else {
             self.newest = Some((rtp, 0));
             self.offset = said;
+            self.least.hear(0, said);
             return Place { time: said, correction: None };
         };
         // Timestamps wrap; the shorter way round is the right one.
@@ -71,10 +117,16 @@ impl Timeline {
         let unwrapped = unwrapped.saturating_add(units);
         self.newest = Some((rtp, unwrapped));
         let elapsed = self.nanoseconds(unwrapped);
-        let error = said.saturating_sub(elapsed.saturating_add(self.offset));
-        let slide = self.nanoseconds(units).abs() / SLIDE;
+        let lies = said.saturating_sub(elapsed);
+        let error = lies.saturating_sub(self.offset);
+        let most = if pace == Pace::Settling { SETTLING } else { 1 };
+        let slide = self.nanoseconds(units).abs() / SLIDE * most;
         let jumps = error.abs() > JUMP;
-        let moved = if jumps { error } else { error.clamp(-slide, slide) };
+        if jumps {
+            self.least = Least::default();
+        }
+        let least = self.least.hear(elapsed, lies);
+        let moved = if jumps { error } else { (least - self.offset).clamp(-slide, slide) };
         self.offset += moved;
         self.slid += moved;
         let correction = (jumps || self.slid.abs() >= TOLD).then(|| {
@@ -102,7 +154,7 @@ mod tests {
         let mut rtp = first;
         said.into_iter()
             .map(|said| {
-                let place = timeline.place(rtp, said * MS);
+                let place = timeline.place(rtp, said * MS, Pace::Steady);
                 rtp = rtp.wrapping_add(960);
                 assert!(!matches!(place.correction, Some(Correction::Jumped(_))));
                 place.time
@@ -130,14 +182,48 @@ mod tests {
     }
 
     #[test]
+    fn packets_that_were_held_up_stay_where_they_belong() {
+        // A stall of a second: what was taken at its beginning comes a second late, and the jitter
+        // buffer lets nothing be later than 150 ms.
+        let late = |n: i64| if (200..250).contains(&n) { (850 - 20 * (n - 200)).max(0) } else { 0 };
+        let placed = sound(0, (0..400).map(|n| 1000 + 20 * n + late(n)));
+        for (n, time) in (0..).zip(placed) {
+            assert_eq!(time, (1000 + 20 * n) * MS, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_lies_later_is_slid_to_when_that_lasts() {
+        let placed = sound(0, (0..700).map(|n| 1000 + 20 * n + if n < 50 { 0 } else { 30 }));
+        let off = |n: i64| placed[n as usize] - (1000 + 20 * n) * MS;
+        // The last early one is forgotten after ten seconds of media.
+        assert_eq!(
+            [off(549), off(550), off(560), off(580), off(699)].map(|off| off / MS),
+            [0, 1, 11, 30, 30]
+        );
+    }
+
+    #[test]
+    fn before_it_is_recorded_a_stream_goes_where_it_belongs_nearly_at_once() {
+        let mut timeline = Timeline::new(48_000);
+        let mut place = |packet: u32, late: i64| {
+            let said = (i64::from(packet) * 20 + late) * MS;
+            timeline.place(packet * 960, said, Pace::Settling).time - i64::from(packet) * 20 * MS
+        };
+        // The first packet came 100 ms late.
+        let off = [place(0, 100), place(1, 0), place(2, 0), place(5, 0), place(6, 0), place(7, 0)];
+        assert_eq!(off.map(|off| off / MS), [100, 81, 62, 5, 0, 0]);
+    }
+
+    #[test]
     fn corrections_are_told_in_pieces_that_add_up() {
         let mut timeline = Timeline::new(48_000);
         let mut told = Vec::new();
-        for packet in 0..100u32 {
+        for packet in 0..700u32 {
             // It turns out to lie 32 ms later, and jitters by 2 ms.
             let late = if packet > 0 { 32 + i64::from(packet % 3) } else { 0 };
             let said = (i64::from(packet) * 20 + late) * MS;
-            told.extend(timeline.place(packet * 960, said).correction);
+            told.extend(timeline.place(packet * 960, said, Pace::Steady).correction);
         }
         assert_eq!(told.len(), 6, "{told:?}");
         let sum: i64 = told
@@ -154,21 +240,24 @@ mod tests {
     fn packets_of_one_picture_share_its_time_and_timestamps_wrap() {
         let mut timeline = Timeline::new(90_000);
         let first = u32::MAX - 1000;
-        assert_eq!(timeline.place(first, 0).time, 0);
-        assert_eq!(timeline.place(first, 5 * MS).time, 0, "the same picture");
+        assert_eq!(timeline.place(first, 0, Pace::Steady).time, 0);
+        assert_eq!(timeline.place(first, 5 * MS, Pace::Steady).time, 0, "the same picture");
         let next = first.wrapping_add(3600);
-        assert_eq!(timeline.place(next, 40 * MS), Place { time: 40 * MS, correction: None });
+        assert_eq!(
+            timeline.place(next, 40 * MS, Pace::Steady),
+            Place { time: 40 * MS, correction: None }
+        );
     }
 
     #[test]
     fn another_stream_jumps_and_says_so() {
         let mut timeline = Timeline::new(48_000);
-        timeline.place(0, 0);
-        let place = timeline.place(2_000_000_000, 20 * MS);
+        timeline.place(0, 0, Pace::Steady);
+        let place = timeline.place(2_000_000_000, 20 * MS, Pace::Steady);
         assert_eq!(place.time, 20 * MS);
         assert!(matches!(place.correction, Some(Correction::Jumped(_))));
         assert_eq!(
-            timeline.place(2_000_000_960, 40 * MS),
+            timeline.place(2_000_000_960, 40 * MS, Pace::Steady),
             Place { time: 40 * MS, correction: None }
         );
     }

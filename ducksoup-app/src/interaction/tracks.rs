@@ -6,10 +6,11 @@ use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::insistence::Insistence;
 use super::sdp::{Codec, Kind};
-use super::timeline::{Place, Timeline};
+use super::timeline::{Pace, Place, Timeline};
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -17,9 +18,11 @@ use std::time::Instant;
 pub fn link_as_they_come(
     webrtcbin: &gst::Element,
     chains: &[Chain],
+    beginning: &Beginning,
     connection: Connection,
     inputs: &Inputs,
 ) {
+    let beginning = beginning.clone();
     let sinks: BTreeMap<Kind, (Codec, gst::Pad, Option<gst::Pad>)> = chains
         .iter()
         .filter_map(|chain| {
@@ -48,7 +51,7 @@ pub fn link_as_they_come(
             // Fails only when it is unlinked already.
             drop(old.unlink(sink));
         }
-        keep_pace(pad, *codec, connection, &inputs);
+        keep_pace(pad, *codec, &beginning, connection, &inputs);
         watch_keyframe_requests(pad, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             insist(pad, pictures, Instant::now);
@@ -124,21 +127,50 @@ pub fn drop_everything(pad: &gst::Pad) {
 /// What flows.
 const MEDIA: gst::PadProbeType = gst::PadProbeType::BUFFER.union(gst::PadProbeType::BUFFER_LIST);
 
+/// The running time from which a peer is recorded, in ns, for its streaming threads.
+#[derive(Debug, Clone)]
+pub struct Beginning(Arc<AtomicU64>);
+
+impl Beginning {
+    /// Not known yet.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+
+    /// It is known now.
+    pub fn set(&self, at: gst::ClockTime) {
+        self.0.store(at.nseconds(), Ordering::Relaxed);
+    }
+
+    /// The pace of what belongs there.
+    fn pace(&self, at: gst::ClockTime) -> Pace {
+        if at.nseconds() < self.0.load(Ordering::Relaxed) { Pace::Settling } else { Pace::Steady }
+    }
+}
+
 /// Puts every packet where its stream's [`Timeline`] says.
-fn keep_pace(pad: &gst::Pad, codec: Codec, connection: Connection, inputs: &Inputs) {
+fn keep_pace(
+    pad: &gst::Pad,
+    codec: Codec,
+    beginning: &Beginning,
+    connection: Connection,
+    inputs: &Inputs,
+) {
     let timeline = Mutex::new(Timeline::new(codec.clock_rate()));
-    let (kind, inputs) = (codec.kind(), inputs.clone());
+    let (kind, beginning, inputs) = (codec.kind(), beginning.clone(), inputs.clone());
     pad.add_probe(MEDIA, move |_, info| {
         let mut corrected = None;
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    corrected = place(&mut timeline, packet.make_mut());
+                    corrected = place(&mut timeline, &beginning, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        corrected = place(&mut timeline, packet.make_mut()).or(corrected);
+                        corrected =
+                            place(&mut timeline, &beginning, packet.make_mut()).or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
                 }
@@ -156,12 +188,17 @@ fn keep_pace(pad: &gst::Pad, codec: Codec, connection: Connection, inputs: &Inpu
 
 /// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the
 /// depayloader to refuse.
-fn place(timeline: &mut Timeline, packet: &mut gst::BufferRef) -> Option<Place> {
+fn place(
+    timeline: &mut Timeline,
+    beginning: &Beginning,
+    packet: &mut gst::BufferRef,
+) -> Option<Place> {
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
     let mut stamp = [0; 4];
     packet.copy_to_slice(4, &mut stamp).ok()?;
-    let said = i64::try_from(packet.pts()?.nseconds()).ok()?;
-    let place = timeline.place(u32::from_be_bytes(stamp), said);
+    let pts = packet.pts()?;
+    let said = i64::try_from(pts.nseconds()).ok()?;
+    let place = timeline.place(u32::from_be_bytes(stamp), said, beginning.pace(pts));
     let time = gst::ClockTime::from_nseconds(u64::try_from(place.time).unwrap_or_default());
     packet.set_pts(time);
     packet.set_dts(time);

@@ -423,7 +423,7 @@ There are two kinds of logs, both of JSON objects, one a line:
 | `namespace`, `interaction` | in the log of an interaction, and wherever one is concerned |
 | `user` | whose, where it is one participant's |
 | `sinceCreation` | ms since the interaction was created (its log only) |
-| `sinceStart` | ms since t0 (its log only, from t0 on) |
+| `sinceStart` | ms since t0 (its log only, from `interaction_started` on, which is told 0.1 s before: so it begins below 0) |
 | `source` | `client` when the client said it; messages that begin with `client_` are about the client |
 | `caller` | `file:line` in the server's code (global log, `DUCKSOUP_MODE=DEV`) |
 

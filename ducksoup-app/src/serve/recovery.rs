@@ -2,7 +2,7 @@
 
 //! Completes what runs have left whose process died or whose disk was full: all of them at the
 //! start, and each one when its process has ended. A process of its own does the work
-//! (`ducksoup-app recover`), with the lowest priority and one at a time, because the door never
+//! (`ducksoup-app recover`), with a low priority and one at a time, because the door never
 //! touches GStreamer and nobody waits for it.
 
 use crate::archive::recover::{Outcome, Run};

@@ -4,7 +4,8 @@
 //! known, written by the recorder itself, and an independent reader (ffmpeg, ffprobe) of what comes
 //! out.
 
-#![allow(clippy::unwrap_used)]
+// Every test program takes what it needs.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
@@ -160,7 +161,7 @@ impl Clip {
 /// Records clips (each with its pad) under a prefix; what is from `hole.0` to `hole.1` (ns) of the
 /// sound is missing. Returns the manifest's entries.
 fn record(
-    folder: &Path,
+    (folder, layout): (&Path, &str),
     prefix: &str,
     user: &str,
     clips: &[(&str, &Clip)],
@@ -169,6 +170,7 @@ fn record(
     let recorder = gst::ElementFactory::make("experimentrecorder")
         .property("folder", folder.to_str().unwrap())
         .property("prefix", prefix)
+        .property_from_str("layout", layout)
         .property("origin", 0_u64)
         .build()
         .unwrap();
@@ -270,8 +272,8 @@ fn prefix(stamp: &str, user: &str, count: u32) -> String {
 ///
 /// - `ann`, H.264: no picture from 1.2 s to 1.8 s, a flash and a beep at 2 s, 320×180 from 3 s on,
 ///   no sound from 4 s to 4.5 s; dry and wet, where wet is 13 ms late and half as bright, and flashes too.
-/// - `b-en`, VP8: 2 s of a first connection, with a flash and a beep at 1 s; away until 3.6 s; then a
-///   second one with a flash and a beep at 5 s. No effect.
+/// - `b-en`, VP8: 2 s of a first connection, with a flash and a beep at 1 s, sound (ogg) and picture (mkv)
+///   apart; away until 3.6 s; then a second one, both in one file, with a flash and a beep at 5 s. No effect.
 pub(crate) fn folder() -> TempDir {
     gst::init().unwrap();
     gstducksoup::plugin_register_static().unwrap();
@@ -291,7 +293,7 @@ pub(crate) fn folder() -> TempDir {
     let wet = Clip::video("h264", small, 0, 13_000_000, &wet);
     let hole = (4_000_000_000, 4_500_000_000);
     let mut files = record(
-        &recordings,
+        (&recordings, "muxed"),
         &prefix("153057.838", "ann", 1),
         "ann",
         &[
@@ -307,11 +309,23 @@ pub(crate) fn folder() -> TempDir {
     let first = Clip::video("vp8", small, 0, 0, &shades(0..50, &[25]));
     let sound = Clip::audio(100, &[48_000]);
     let clips = [("dry_video", &first), ("dry_audio", &sound)];
-    files.extend(record(&recordings, &prefix("153057.838", "b-en", 1), "b-en", &clips, (0, 0)));
+    files.extend(record(
+        (&recordings, "split"),
+        &prefix("153057.838", "b-en", 1),
+        "b-en",
+        &clips,
+        (0, 0),
+    ));
     let second = Clip::video("vp8", small, 0, 0, &shades(RETURN..150, &[125]));
     let sound = Clip::audio(120, &[67_200]);
     let clips = [("dry_video", &second), ("dry_audio", &sound)];
-    files.extend(record(&recordings, &prefix("153101.438", "b-en", 2), "b-en", &clips, (0, 0)));
+    files.extend(record(
+        (&recordings, "muxed"),
+        &prefix("153101.438", "b-en", 2),
+        "b-en",
+        &clips,
+        (0, 0),
+    ));
     let manifest = json!({
         "id": "Ab12Cd34", "origin": "http://localhost", "namespace": "study",
         "interaction": "dyad_7", "version": "0.1.0", "gstreamer": "GStreamer 1.22.0",
@@ -322,12 +336,14 @@ pub(crate) fn folder() -> TempDir {
         "files": files,
     });
     std::fs::write(folder.path().join("i-Ab12Cd34.json"), manifest.to_string()).unwrap();
-    let events = "onset\tduration\tparticipant\ttype\ttarget\tvalue\n\
-                  -1.250000\tn/a\tann\tjoined\tn/a\t1\n\
-                  0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\n\
-                  2.000000\t0.500000\tb-en\tfx_started\tvoice.pitch\t0.8\n\
-                  6.000000\tn/a\tn/a\tended\tn/a\tn/a\n";
+    let events = "onset\tduration\tparticipant\ttype\ttarget\tvalue\tsource\n\
+                  -1.250000\tn/a\tann\tjoined\tn/a\t1\tn/a\n\
+                  0.000000\tn/a\tn/a\tstarted\tn/a\tn/a\tn/a\n\
+                  2.000000\t0.500000\tb-en\tfx_started\tvoice.pitch\t0.8\tann\n\
+                  6.000000\tn/a\tn/a\tended\tn/a\tn/a\tn/a\n";
     std::fs::write(folder.path().join("i-Ab12Cd34-events.tsv"), events).unwrap();
+    let dictionary = ducksoup_app::interaction::events::dictionary().to_string();
+    std::fs::write(folder.path().join("i-Ab12Cd34-events.json"), dictionary).unwrap();
     folder
 }
 

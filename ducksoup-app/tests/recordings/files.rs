@@ -3,11 +3,15 @@
 //! Recordings, read packet by packet, and by independent decoders to their last frame.
 
 use super::media::{Codec, Media};
-use gst::prelude::*;
+use gst::{glib, prelude::*};
 use gst_app::AppSink;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A packet as it stands in a file.
 pub(crate) struct Packet {
@@ -33,10 +37,29 @@ pub(crate) fn manifest(folder: &Path) -> (PathBuf, Value) {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let path = entries
         .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.ends_with(".json") && !name.ends_with("-events.json")
+        })
         .expect("a manifest");
     let text = std::fs::read(&path).unwrap();
     (path, serde_json::from_slice(&text).unwrap())
+}
+
+/// The zero of a recording, on this machine's clock: by t0, as its manifest tells it, and by the time
+/// in the file's name.
+pub(crate) fn zero(path: &Path) -> Instant {
+    let (_, manifest) = manifest(path.ancestors().nth(2).unwrap());
+    let t0: Timestamp = manifest["started"].as_str().unwrap().parse().unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let stamp = name.split_once("-a-").unwrap().1.split_once("-s-").unwrap().0;
+    let begins = DateTime::strptime("%Y%m%d-%H%M%S%.f", stamp).unwrap();
+    let begins = begins.to_zoned(TimeZone::UTC).unwrap().timestamp();
+    let offset = Duration::try_from(begins.duration_since(t0)).unwrap_or_default();
+    // `Instant` is of the same clock.
+    let now = Duration::from_micros(glib::monotonic_time().try_into().unwrap());
+    let t0 = Duration::from_nanos(manifest["started_monotonic"].as_u64().unwrap());
+    Instant::now() - (now - t0) + offset
 }
 
 /// Decodes a file with ffmpeg, which must have nothing to complain about; gives the sizes of its

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Longest wait for anything. Generous: the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longest wait for anything. Generous: the machine may be busy, and what is waited for stands back.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A server in a working directory; the data folder is `data` in it.
 pub(crate) struct House {

@@ -38,7 +38,10 @@ pub(crate) struct Track {
 /// A packet or a picture that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
+    /// When it left.
     pub(crate) at: Instant,
+    /// The moment of which it is: a busy machine sends late.
+    pub(crate) of: Instant,
     /// Its place in the media.
     pub(crate) frame: usize,
 }
@@ -172,11 +175,15 @@ fn note_what_leaves(peer: &gst::Element, tracks: [Track; 2]) {
         };
         let track = track.clone();
         let pad = element.static_pad("sink").unwrap();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let bytes = info.buffer().unwrap().map_readable().unwrap();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let (at, buffer) = (Instant::now(), info.buffer().unwrap());
+            let bytes = buffer.map_readable().unwrap();
+            let now = pad.parent_element().and_then(|payloader| payloader.current_running_time());
+            let late = now.and_then(|now| now.checked_sub(buffer.pts()?)).unwrap_or_default();
+            let of = at - Duration::from(late);
             // Parameter sets may come by themselves.
             if let Some(frame) = track.media.find(&bytes) {
-                track.sent.lock().unwrap().push(Sent { at: Instant::now(), frame });
+                track.sent.lock().unwrap().push(Sent { at, of, frame });
             }
             gst::PadProbeReturn::Ok
         });

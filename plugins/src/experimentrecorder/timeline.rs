@@ -17,7 +17,7 @@
 //! timestamps or counts.
 
 use super::opus::{RATE, SHORTEST, samples};
-use crate::laying::{Laying, Place, Rules, SLACK_MS};
+use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
 
 /// Pictures further apart than that are reported as a gap: below two frames a second nobody would
 /// call it a moving picture.
@@ -37,8 +37,12 @@ const LONGEST_FILL: u64 = 3_600 * RATE;
 const QUANTUM: u64 = SHORTEST * RATE / 1_000_000_000;
 
 /// How sound is laid down. At the very beginning there is no slack: zero is zero.
-const SOUND: Rules =
-    Rules { slack: SLACK_MS * RATE / 1_000, quantum: QUANTUM, longest: LONGEST_FILL };
+const SOUND: Rules = Rules {
+    slack: SLACK_MS * RATE / 1_000,
+    ahead: AHEAD_MS * RATE / 1_000,
+    quantum: QUANTUM,
+    longest: LONGEST_FILL,
+};
 
 /// A track keeps so many gaps; more are only counted.
 const MOST_GAPS: usize = 1_000;
@@ -316,7 +320,7 @@ mod tests {
         let hole = Gap { from: tenths(875), to: tenths(1275) };
         let after = Verdict::Write { at: tenths(1275), silence: Some(hole) };
         assert_eq!(track.audio(127 * MS, 20 * MS), after);
-        assert_eq!(track.audio(130 * MS, 20 * MS), Verdict::Surplus);
+        assert_eq!(track.audio(128 * MS, 20 * MS), Verdict::Surplus);
         assert_eq!(track.audio(147 * MS, 20 * MS), follows(1475));
         assert_eq!(track.summary().jumps, 1);
         assert_eq!(track.summary().filled, tenths(475));
@@ -350,14 +354,15 @@ mod tests {
                 };
                 let at = time.max(0) as u64;
                 time += duration as i64;
-                let slack = (10 * MS).max(duration / 2);
+                let ahead = (18 * MS).max(duration / 2);
                 match track.audio(at, duration) {
                     Verdict::Write { at: written, silence } => {
                         let seam = silence.map_or(written, |gap| gap.from);
                         prop_assert_eq!(seam, end);
                         prop_assert_eq!(silence.map_or(written, |gap| gap.to), written);
                         // Half a unit of 2.5 ms beside the slack, for rounding to samples.
-                        prop_assert!(written.abs_diff(at) <= slack + 21_000, "{} {}", written, at);
+                        prop_assert!(at.saturating_sub(written) <= 10 * MS + 21_000, "{} {}", written, at);
+                        prop_assert!(written.saturating_sub(at) <= ahead + 21_000, "{} {}", written, at);
                         end = written + duration;
                         let mut piece = seam;
                         for (length, _) in super::super::opus::silence(written - seam, false) {
@@ -366,7 +371,7 @@ mod tests {
                         }
                         rises(&mut last_ms, written)?;
                     }
-                    Verdict::Surplus => prop_assert!(end > at + slack - 21_000),
+                    Verdict::Surplus => prop_assert!(end > at + ahead - 21_000),
                     Verdict::Gated { .. } => prop_assert!(false),
                 }
                 let summary = track.summary();

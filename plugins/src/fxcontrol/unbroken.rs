@@ -17,7 +17,7 @@
 use super::chain::Shared;
 use super::gate::raw_templates;
 use super::slice::{NO_OFFSET, SECOND, scale};
-use crate::laying::{Laying, Place, Rules, SLACK_MS};
+use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -44,9 +44,9 @@ impl Unbroken {
 fn rules(info: &gst_audio::AudioInfo) -> Rules {
     let rate = u64::from(info.rate());
     let interleaved = info.layout() == gst_audio::AudioLayout::Interleaved;
-    let slack = rate * SLACK_MS / 1000;
+    let (slack, ahead) = (rate * SLACK_MS / 1000, rate * AHEAD_MS / 1000);
     let longest = if interleaved { rate * LONGEST_FILLED_MS / 1000 } else { slack };
-    Rules { slack, quantum: 1, longest }
+    Rules { slack, ahead, quantum: 1, longest }
 }
 
 /// To the nearest.

@@ -114,7 +114,7 @@ impl Stage {
             .of(Some(target))
             .lasting(Some(u64::from(control.duration_ms) * 1_000_000))
             .target(format!("{}.{}", control.name, control.property))
-            .value(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            .value(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         self.journal.event(Event { source: Some(user.clone()), ..event });
         match result {
             Ok(()) => {

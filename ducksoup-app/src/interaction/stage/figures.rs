@@ -68,7 +68,7 @@ impl Stage {
                     self.journal.log(Message::LossThresholdExceeded, Some(user), fields);
                     let loss = self.event_now(events::Kind::Loss).of(Some(user));
                     let track = format!("{source}.{}", kind.name());
-                    self.journal.event(loss.target(track).value(lost));
+                    self.journal.event(loss.target(track).value(&lost));
                 }
                 Finding::KeyframeAsked { by, packet, others } => {
                     let cause = cause(by, reencoded);
@@ -96,6 +96,7 @@ impl Stage {
             return;
         };
         peer.traffic.wants_keyframe(by);
+        peer.hurry();
         if by == AskedBy::Chain {
             let fields = json!({"cause": cause(Some(by), peer.is_reencoded())});
             self.journal.log(Message::PliRequested, Some(user), fields);
@@ -118,7 +119,7 @@ impl Stage {
             let target = u64::from(range.default);
             self.plot_target(user, codec.kind(), target, target);
             let event = self.event_now(events::Kind::BitrateTarget).of(Some(user));
-            self.journal.event(event.target(codec.kind().name()).value(target));
+            self.journal.event(event.target(codec.kind().name()).value(&target));
         }
     }
 

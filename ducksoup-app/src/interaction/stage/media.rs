@@ -88,7 +88,7 @@ impl Stage {
                 };
                 let by = by / 1_000_000;
                 let event = Event::new(at, Kind::TimeCorrected).of(Some(&user));
-                self.journal.event(event.target(kind.name()).value(by));
+                self.journal.event(event.target(kind.name()).value(&by));
                 let fields = [
                     ("type".into(), json!(kind.name())),
                     ("value".into(), json!(by)),
@@ -319,7 +319,7 @@ fn element_event(
         Kind::RecordingOpened => event.target(text("what")).value(text("name")),
         Kind::RecordingOverflow => event.target(text("pad")),
         Kind::Resolution => {
-            event.target(text("pad")).value(format!("{}x{}", number("width"), number("height")))
+            event.target(text("pad")).value(&format!("{}x{}", number("width"), number("height")))
         }
         _ => event
             .lasting(fields.get("duration").and_then(Value::as_u64))
