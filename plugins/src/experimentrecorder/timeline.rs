@@ -354,7 +354,7 @@ mod tests {
                 };
                 let at = time.max(0) as u64;
                 time += duration as i64;
-                let ahead = (18 * MS).max(duration / 2);
+                let ahead = (15 * MS).max(duration / 2);
                 match track.audio(at, duration) {
                     Verdict::Write { at: written, silence } => {
                         let seam = silence.map_or(written, |gap| gap.from);
