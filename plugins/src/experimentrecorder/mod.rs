@@ -16,7 +16,7 @@
 //!   A full queue (`max-bytes`), a full disk or a missing folder costs the recording its media, not
 //!   upstream a packet: pads always return OK. No file waits for a silent track: holes in the sound
 //!   are filled with silent packets, one packet follows the other without a seam, and one for a time
-//!   that has its sound is left out (`jumps`), so that sample n is the one at n / 48000 s to within 10 ms
+//!   that has its sound is left out (`jumps`), so that sample n is the one at n / 48000 s to within 15 ms
 //!   (or half a packet) of its timestamp, for good; pictures pause. A
 //!   picture that comes more than 1 s (on the wall) after the sound of its file gets a file of its own
 //!   (`video-dry`, `video-wet`), since the tracks of a file are fixed when it is opened.
