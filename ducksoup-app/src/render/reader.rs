@@ -67,7 +67,12 @@ impl Reader {
             _ => return Err(ReadError::Container),
         };
         std::fs::File::open(path).map_err(|error| ReadError::File(error.to_string()))?;
-        let parse = if codec == Codec::H264 { "! h264parse" } else { "" };
+        let parse = match codec {
+            Codec::H264 => {
+                "! video/x-h264 ! capssetter name=first join=false replace=true ! h264parse"
+            }
+            Codec::Opus | Codec::Vp8 => "",
+        };
         let text = format!(
             "filesrc name=file ! {demux} name=demux {parse} ! {decode} \
              ! appsink name=out sync=false max-buffers={AHEAD}"
@@ -79,6 +84,9 @@ impl Reader {
         file.set_property("location", path);
         let demux = pipeline.by_name("demux").ok_or_else(|| element("no demuxer"))?;
         demux.connect_pad_added(|_, pad| keep_all(pad));
+        if let Some(first) = pipeline.by_name("first") {
+            hold(&first);
+        }
         let sink = pipeline.by_name("out").and_then(|sink| sink.downcast::<AppSink>().ok());
         let sink = sink.ok_or_else(|| element("no end"))?;
         let reader = Self { pipeline, sink };
@@ -129,30 +137,34 @@ impl Drop for Reader {
     }
 }
 
-/// Undoes what demuxers think better of:
-///
-/// - Nothing of a recording lies outside of it. qtdemux lets the segment begin with the first fragment, and what
-///   another track has from before that (a picture came first, late) would be cut off.
-/// - The first caps hold. qtdemux tells new ones whenever a fragment has another frame rate, with the parameter sets of
-///   the file's beginning: after a change of size, which H.264 says in its own stream, nothing could be decoded any more
-///   before the next keyframe.
+/// Nothing of a recording lies outside of it. qtdemux lets the segment begin with the first fragment, and what
+/// another track has from before that (a picture came first, late) would be cut off.
 fn keep_all(pad: &gst::Pad) {
-    let known = AtomicBool::new(false);
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
-            return gst::PadProbeReturn::Ok;
-        };
-        match event.type_() {
-            gst::EventType::Caps if known.swap(true, Ordering::Relaxed) => {
-                gst::PadProbeReturn::Drop
-            }
-            gst::EventType::Segment => {
-                let whole = gst::FormattedSegment::<gst::ClockTime>::new();
-                *event = gst::event::Segment::builder(&whole).seqnum(event.seqnum()).build();
-                gst::PadProbeReturn::Ok
-            }
-            _ => gst::PadProbeReturn::Ok,
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && event.type_() == gst::EventType::Segment
+        {
+            let whole = gst::FormattedSegment::<gst::ClockTime>::new();
+            *event = gst::event::Segment::builder(&whole).seqnum(event.seqnum()).build();
         }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Lets a `capssetter` hold the first caps that come to it. qtdemux tells new ones whenever a fragment has
+/// another frame rate, with the parameter sets of the file's beginning: after a change of size, which H.264
+/// says in its own stream, nothing could be decoded any more before the next keyframe.
+fn hold(setter: &gst::Element) {
+    let Some(sink) = setter.static_pad("sink") else { return };
+    let (setter, known) = (setter.downgrade(), AtomicBool::new(false));
+    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            && let Some(setter) = setter.upgrade()
+            && !known.swap(true, Ordering::Relaxed)
+        {
+            setter.set_property("caps", caps.caps_owned());
+        }
+        gst::PadProbeReturn::Ok
     });
 }
 
