@@ -3,7 +3,7 @@
 //! `ducksoup-app export`: recordings as aligned files of equal length, which any tool opens.
 //!
 //! Decided beforehand (`plan`): which files make which output, and the timeline that all outputs of
-//! a run share. Then slot by slot: `reader` decodes, `feed` joins the connections of a participant,
+//! a run share. Then slot by slot: `reader` decodes (by `archive::reader`), `feed` joins the connections of a participant,
 //! `grid` says which picture is shown and `sound` which sample is heard, `canvas` puts people side by
 //! side, `encoder` writes (with `priming`, so that players start in time), `sidecar` says what it is.
 //! `ledger` remembers what is done; `bids` lays it out as a dataset (`table`, `dataset`). Of these

@@ -4,7 +4,7 @@
 //!
 //! `table` reads the commands, `plan` makes jobs of them, `ramps`, `sound` and `picture` judge what
 //! came of one; these are pure. Around them: what is typed (`args`), the descriptions under
-//! `pipelines/` (`recipe`), a dry file read (`reader`) and rendered (`painter`, whose tracks meet in
+//! `pipelines/` (`recipe`), a dry file read (`archive::reader`) and rendered (`painter`, whose tracks meet in
 //! `meeting`), the terminal (`view`), and `compare`, which reads what was recorded.
 
 mod args;
@@ -14,7 +14,6 @@ mod painter;
 mod picture;
 mod plan;
 mod ramps;
-mod reader;
 mod recipe;
 mod sound;
 mod table;

@@ -85,11 +85,6 @@ pub(crate) fn chain(
     Ok(())
 }
 
-/// A caps filter.
-pub(crate) fn filter(caps: &gst::Caps) -> Result<gst::Element, MediaError> {
-    Ok(gst::ElementFactory::make("capsfilter").property("caps", caps).build()?)
-}
-
 /// An element's complaint.
 pub(crate) fn failed(message: &gst::Message) -> MediaError {
     let source = message.src().map(|source| source.name().to_string()).unwrap_or_default();

@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads one track of a recording to its end, decoded. Each track has a pipeline of its own, so that
-//! none waits for another one that nobody asks yet. Decoders are named, not found: the same file
-//! gives the same pictures on every machine.
+//! A track of a recording as it is exported: pictures on a canvas, plain sound. Each track is read by
+//! itself, so that none waits for another one that nobody asks yet.
 
 use super::canvas::Canvas;
-use super::media::{MediaError, Running, STALLED, chain, element, filter};
-use super::plan::{Codec, Container, Source};
+use super::media::MediaError;
+use super::plan::{Codec, Source};
 use super::sound;
-use gst::prelude::*;
+use crate::archive::reader::{self, ReadError};
+use crate::interaction::sdp;
 use std::path::Path;
-use std::time::Duration;
-
-/// Between two looks at whether a demuxer or a decoder complains.
-const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
-/// How many decoded buffers may wait.
-const WAITING: u32 = 8;
 
 /// A track that is being read.
 #[derive(Debug)]
-pub(crate) struct Reader {
-    running: Running,
-    sink: gst_app::AppSink,
-}
+pub(crate) struct Reader(reader::Reader);
 
 /// A decoded buffer and its time in its file, in ns.
 pub(crate) type Unit = (i64, gst::Buffer);
@@ -34,90 +25,49 @@ impl Reader {
         source: &Source,
         canvas: &Canvas,
     ) -> Result<Self, MediaError> {
+        // Frames that wait for each other's threads are no loss here. Rendering into GStreamer's
+        // buffers tears pictures around a change of size (1.22).
         let decoder = match source.codec {
-            // Frames that wait for each other's threads are no loss here.
-            Codec::H264 => vec![element("h264parse", &[])?, element("avdec_h264", &[])?],
-            _ => vec![element("vp8dec", &[])?],
+            Codec::H264 => "avdec_h264 direct-rendering=false",
+            Codec::Vp8 | Codec::Opus => "vp8dec",
         };
-        let scale = element("videoscale", &[("method", "lanczos"), ("add-borders", "true")])?;
-        let shape = [element("videoconvert", &[("dither", "none")])?, scale];
-        let filter = filter(&canvas.caps_at_any_rate()?)?;
-        let elements: Vec<_> = decoder.into_iter().chain(shape).chain([filter]).collect();
-        Self::open(folder, source, &elements)
+        let caps = canvas.caps_at_any_rate()?;
+        let decode = format!(
+            "{decoder} ! videoconvert dither=none ! videoscale method=lanczos add-borders=true ! {caps}"
+        );
+        Self::open(folder, source, &decode)
     }
 
     /// Sound, 48 kHz, mono, 16 bits.
     pub(crate) fn audio(folder: &Path, source: &Source) -> Result<Self, MediaError> {
-        let caps = sound_caps(1);
         // Dither is noise, and another one each time.
-        let convert = element("audioconvert", &[("dithering", "none")])?;
-        let resample = element("audioresample", &[])?;
-        Self::open(folder, source, &[element("opusdec", &[])?, convert, resample, filter(&caps)?])
+        let decode =
+            format!("opusdec ! audioconvert dithering=none ! audioresample ! {}", sound_caps(1));
+        Self::open(folder, source, &decode)
     }
 
-    fn open(folder: &Path, source: &Source, elements: &[gst::Element]) -> Result<Self, MediaError> {
-        let running = Running::new()?;
-        let location = folder.join(&source.name);
-        let file = gst::ElementFactory::make("filesrc").property("location", &location).build()?;
-        let demuxer = element(
-            match source.container {
-                Container::Mp4 => "qtdemux",
-                Container::Mkv => "matroskademux",
-                Container::Ogg => "oggdemux",
-            },
-            &[],
-        )?;
-        let sink = gst_app::AppSink::builder().sync(false).max_buffers(WAITING).build();
-        chain(&running.pipeline, &[&file, &demuxer])?;
-        let rest: Vec<_> = elements.iter().chain([sink.upcast_ref()]).collect();
-        chain(&running.pipeline, &rest)?;
-        let media = match source.codec {
-            Codec::H264 => "video/x-h264",
-            Codec::Vp8 => "video/x-vp8",
-            Codec::Opus => "audio/x-opus",
+    fn open(folder: &Path, source: &Source, decode: &str) -> Result<Self, MediaError> {
+        let codec = match source.codec {
+            Codec::H264 => sdp::Codec::H264,
+            Codec::Vp8 => sdp::Codec::Vp8,
+            Codec::Opus => sdp::Codec::Opus,
         };
-        let first = elements.first().and_then(|element| element.static_pad("sink"));
-        let first = first.ok_or_else(|| MediaError::Element("a decoder without a pad".into()))?;
-        demuxer.connect_pad_added(move |_, pad| {
-            let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-            let ours = caps.structure(0).is_some_and(|structure| structure.name() == media);
-            if ours && !first.is_linked() {
-                // A pad that cannot be linked becomes an error of the demuxer.
-                let _ = pad.link(&first);
-            }
-        });
-        running.play()?;
-        Ok(Self { running, sink })
+        Ok(Self(reader::Reader::open(&folder.join(&source.name), codec, decode)?))
     }
 
     /// The next one; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Unit>, MediaError> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let sample = self.sink.try_pull_sample(LOOK);
-            if let Some(error) = self.running.complaint() {
-                return Err(error);
-            }
-            let Some(sample) = sample else {
-                if self.sink.is_eos() {
-                    return Ok(None);
-                }
-                // A file that nothing can be read of gives neither samples nor an end.
-                waited += Duration::from(LOOK);
-                if waited >= Duration::from_secs(STALLED) {
-                    return Err(MediaError::Stalled);
-                }
-                continue;
-            };
-            let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-            let time = sample
-                .buffer()
-                .and_then(|buffer| buffer.pts())
-                .and_then(|pts| segment?.to_stream_time(pts));
-            // What has no time cannot be placed.
-            if let (Some(time), Some(buffer)) = (time, sample.buffer_owned()) {
-                return Ok(Some((i64::try_from(time.nseconds()).unwrap_or(i64::MAX), buffer)));
-            }
+        let piece = self.0.next()?;
+        Ok(piece.map(|piece| (i64::try_from(piece.time).unwrap_or(i64::MAX), piece.buffer)))
+    }
+}
+
+impl From<ReadError> for MediaError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Element(why) => Self::Element(why),
+            ReadError::Stalled => Self::Stalled,
+            other => Self::Failed(other.to_string()),
         }
     }
 }

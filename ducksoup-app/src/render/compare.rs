@@ -6,10 +6,10 @@
 use super::picture::{self, Picture};
 use super::plan::{Job, Part};
 use super::ramps::{self, Followed};
-use super::reader::{ReadError, Reader};
 use super::recipe::{Recipe, RecipeError};
 use super::sound;
 use super::table::Applied;
+use crate::archive::reader::{ReadError, Reader};
 use crate::interaction::sdp::Kind;
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write as _;

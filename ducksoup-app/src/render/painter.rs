@@ -10,9 +10,9 @@
 
 use super::meeting::Meeting;
 use super::plan::{Job, Part};
-use super::reader::{Piece, ReadError, Reader, words};
 use super::recipe::{Recipe, RecipeError};
 use super::table::{Aim, Applied};
+use crate::archive::reader::{Piece, ReadError, Reader, words};
 use crate::interaction::effects;
 use crate::interaction::overlay::Overlay;
 use crate::interaction::sdp::Kind;

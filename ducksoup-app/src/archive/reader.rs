@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One track of a recording, decoded piece by piece.
+//! One track of a recording, decoded piece by piece. Decoders are named, not found: the same file gives
+//! the same pictures on every machine.
 
 use crate::interaction::sdp::Codec;
 use gst::prelude::*;
@@ -18,7 +19,7 @@ const AHEAD: u32 = 8;
 
 /// Why a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// It has an ending that no recording has.
     #[error("its name does not end with .mp4, .mkv or .ogg")]
     Container,
@@ -38,28 +39,28 @@ pub(super) enum ReadError {
 
 /// A decoded piece: a picture, or some sound.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// Where it begins, in ns from the file's zero.
-    pub(super) time: u64,
+    pub(crate) time: u64,
     /// What it is.
-    pub(super) caps: gst::Caps,
+    pub(crate) caps: gst::Caps,
     /// It.
-    pub(super) buffer: gst::Buffer,
+    pub(crate) buffer: gst::Buffer,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     pipeline: gst::Pipeline,
     sink: AppSink,
 }
 
 impl Reader {
-    /// Opens a file; `decode` is what makes raw media of its track of this codec, as launch text.
+    /// Opens a file; `decode` is what makes raw media of its track of this codec, as launch text of ours.
     ///
     /// # Errors
     /// When it is not there, or something is missing.
-    pub(super) fn open(path: &Path, codec: Codec, decode: &str) -> Result<Self, ReadError> {
+    pub(crate) fn open(path: &Path, codec: Codec, decode: &str) -> Result<Self, ReadError> {
         let demux = match path.extension().and_then(|ending| ending.to_str()) {
             Some("mp4") => "qtdemux",
             Some("mkv") => "matroskademux",
@@ -99,7 +100,7 @@ impl Reader {
     ///
     /// # Errors
     /// The first error of a parser or a decoder.
-    pub(super) fn next(&self) -> Result<Option<Piece>, ReadError> {
+    pub(crate) fn next(&self) -> Result<Option<Piece>, ReadError> {
         let until = Instant::now() + STALLED;
         loop {
             let Some(sample) = self.sink.try_pull_sample(LOOK) else {
@@ -169,7 +170,7 @@ fn hold(setter: &gst::Element) {
 }
 
 /// An element's complaint in one line.
-pub(super) fn words(error: &gst::message::Error) -> String {
+pub(crate) fn words(error: &gst::message::Error) -> String {
     let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
     let detail = error.debug();
     let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
