@@ -180,18 +180,15 @@ fn disturbed(folder: &Path) -> bool {
     })
 }
 
-/// A conversation that nothing disturbed, or the last of some that something did.
+/// A conversation that nothing disturbed, or else a second one.
 fn quiet_conversation(format: &str, mode: &str) -> (TempDir, PathBuf) {
-    for _ in 0..3 {
+    let hold = || {
         let data = TempDir::new().expect("a folder");
         let folder = conversation(data.path(), format, mode);
-        if !disturbed(&folder) {
-            return (data, folder);
-        }
-    }
-    let data = TempDir::new().expect("a folder");
-    let folder = conversation(data.path(), format, mode);
-    (data, folder)
+        (data, folder)
+    };
+    let (data, folder) = hold();
+    if disturbed(&folder) { hold() } else { (data, folder) }
 }
 
 fn render(data: &Path, arguments: &[&str]) -> Output {
