@@ -6,6 +6,7 @@
 //! It has no thread, no queue and no delay, and cuts nothing when nothing happens.
 
 use super::chain::{Original, Shared};
+use super::pads::{pads, raw_templates};
 use super::ramp::Shape;
 use super::schedule::{Change, Command, Schedule, Waiting};
 use super::slice::{SECOND, scale, slice};
@@ -13,7 +14,7 @@ use super::target::{Setting, number_of};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A command for one effect.
 pub(super) type FxCommand = Command<glib::ParamSpec, Setting>;
@@ -85,30 +86,8 @@ mod imp {
         type Type = super::Gate;
         type ParentType = gst::Element;
 
-        fn with_class(class: &Self::Class) -> Self {
-            let flags = gst::PadFlags::PROXY_CAPS
-                | gst::PadFlags::PROXY_ALLOCATION
-                | gst::PadFlags::PROXY_SCHEDULING;
-            let pad = |name| class.pad_template(name).map(|t| gst::Pad::builder_from_template(&t));
-            let sinkpad = pad("sink")
-                .expect("the template is below")
-                .chain_function(|pad, parent, buffer| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || Err(gst::FlowError::Error),
-                        |gate| gate.sink_chain(pad, buffer),
-                    )
-                })
-                .event_function(|pad, parent, event| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || false,
-                        |gate| gate.sink_event(pad, event),
-                    )
-                })
-                .flags(flags)
-                .build();
-            let srcpad = pad("src").expect("the template is below").flags(flags).build();
+        fn new() -> Self {
+            let (sinkpad, srcpad) = pads(Self::sink_chain, Self::sink_event);
             Self {
                 sinkpad,
                 srcpad,
@@ -132,7 +111,7 @@ mod imp {
 
     impl ElementImpl for Gate {
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            super::raw_templates()
+            raw_templates()
         }
     }
 
@@ -169,11 +148,7 @@ mod imp {
             gst::Pad::event_default(pad, Some(&*self.obj()), event)
         }
 
-        fn sink_chain(
-            &self,
-            _pad: &gst::Pad,
-            buffer: gst::Buffer,
-        ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
             let setup = self.setup.get().ok_or(gst::FlowError::NotNegotiated)?;
             let mut stream = std::mem::take(&mut *self.stream());
             let result = self.pass(setup, &mut stream, buffer);
@@ -398,22 +373,4 @@ mod imp {
             post(setup.shared.bin(), structure);
         }
     }
-}
-
-/// The pads of the elements inside the bin: raw media in ordinary memory, so that an overlay draws
-/// into the picture instead of leaving that to a sink.
-pub(super) fn raw_templates() -> &'static [gst::PadTemplate] {
-    static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-        let caps = gst::Caps::builder_full()
-            .structure(gst::Structure::new_empty("audio/x-raw"))
-            .structure(gst::Structure::new_empty("video/x-raw"))
-            .build();
-        [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-    });
-    &TEMPLATES
 }

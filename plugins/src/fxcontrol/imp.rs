@@ -6,7 +6,7 @@
 use super::FxControlShape;
 use super::chain::{Asked, Chain, Settings, Shared};
 use super::effects::FxError;
-use super::gate::raw_templates;
+use super::pads::raw_templates;
 use super::report::{About, Report, post};
 use super::target::Input;
 use gst::glib;

@@ -77,6 +77,7 @@ mod imp;
 mod lexer;
 mod meaning;
 mod originals;
+mod pads;
 mod policy;
 mod ramp;
 mod report;

@@ -4,8 +4,8 @@
 //! media that entered while `bypass` was on. Hands everything through otherwise.
 
 use super::chain::{Original, Shared};
-use super::gate::raw_templates;
 use super::originals::{Instead, Part};
+use super::pads::{pads, raw_templates};
 use super::slice::{NO_OFFSET, SECOND, scale, slice};
 use gst::glib;
 use gst::prelude::*;
@@ -52,30 +52,8 @@ mod imp {
         type Type = super::Sham;
         type ParentType = gst::Element;
 
-        fn with_class(class: &Self::Class) -> Self {
-            let flags = gst::PadFlags::PROXY_CAPS
-                | gst::PadFlags::PROXY_ALLOCATION
-                | gst::PadFlags::PROXY_SCHEDULING;
-            let pad = |name| class.pad_template(name).map(|t| gst::Pad::builder_from_template(&t));
-            let sinkpad = pad("sink")
-                .expect("the template is below")
-                .chain_function(|_pad, parent, buffer| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || Err(gst::FlowError::Error),
-                        |sham| sham.sink_chain(buffer),
-                    )
-                })
-                .event_function(|pad, parent, event| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || false,
-                        |sham| sham.sink_event(pad, event),
-                    )
-                })
-                .flags(flags)
-                .build();
-            let srcpad = pad("src").expect("the template is below").flags(flags).build();
+        fn new() -> Self {
+            let (sinkpad, srcpad) = pads(Self::sink_chain, Self::sink_event);
             Self { sinkpad, srcpad, shared: OnceLock::new(), formats: Mutex::default() }
         }
     }

@@ -15,7 +15,7 @@
 //! than 1. It has no thread, no queue and no delay.
 
 use super::chain::Shared;
-use super::gate::raw_templates;
+use super::pads::{pads, raw_templates};
 use super::slice::{NO_OFFSET, SECOND, scale};
 use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
 use gst::glib;
@@ -81,30 +81,8 @@ mod imp {
         type Type = super::Unbroken;
         type ParentType = gst::Element;
 
-        fn with_class(class: &Self::Class) -> Self {
-            let flags = gst::PadFlags::PROXY_CAPS
-                | gst::PadFlags::PROXY_ALLOCATION
-                | gst::PadFlags::PROXY_SCHEDULING;
-            let pad = |name| class.pad_template(name).map(|t| gst::Pad::builder_from_template(&t));
-            let sinkpad = pad("sink")
-                .expect("the template is below")
-                .chain_function(|_pad, parent, buffer| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || Err(gst::FlowError::Error),
-                        |unbroken| unbroken.sink_chain(buffer),
-                    )
-                })
-                .event_function(|pad, parent, event| {
-                    Self::catch_panic_pad_function(
-                        parent,
-                        || false,
-                        |unbroken| unbroken.sink_event(pad, event),
-                    )
-                })
-                .flags(flags)
-                .build();
-            let srcpad = pad("src").expect("the template is below").flags(flags).build();
+        fn new() -> Self {
+            let (sinkpad, srcpad) = pads(Self::sink_chain, Self::sink_event);
             Self { sinkpad, srcpad, shared: OnceLock::new(), stream: Mutex::default() }
         }
     }
