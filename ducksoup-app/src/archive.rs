@@ -8,7 +8,9 @@
 //! - [`verify`]: the one held against the other.
 //! - [`recover`]: what a run whose process died could not say any more.
 
+pub(crate) mod complaint;
 pub mod decode;
+pub(crate) mod digest;
 pub mod hold;
 pub mod manifest;
 pub mod pieces;

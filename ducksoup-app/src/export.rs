@@ -32,6 +32,7 @@ pub use ledger::LedgerError;
 pub use media::MediaError;
 pub use plan::{PlanError, Size};
 
+use crate::archive::digest;
 use crate::archive::manifest::{self, Manifest, ManifestError};
 use dataset::Dataset;
 use ledger::Ledger;
@@ -215,10 +216,10 @@ fn check(plan: &Plan, recordings: &Path) -> Result<(), ExportError> {
     for (name, said) in &plan.hashes {
         let path = recordings.join(name);
         let run = plan.id.clone();
-        match ledger::digest(&path) {
+        match digest::of_file(&path) {
             Err(error) => return Err(ExportError::Missing { run, path, error }),
             // A run that could not read its file back did not say.
-            Ok(is) if said.is_empty() || is.eq_ignore_ascii_case(said) => {}
+            Ok((_, is)) if said.is_empty() || is.eq_ignore_ascii_case(said) => {}
             Ok(_) => return Err(ExportError::Changed { run, path }),
         }
     }

@@ -2,6 +2,7 @@
 
 //! Reads a recording to its last frame, with the decoders that GStreamer has.
 
+use super::complaint::words;
 use super::manifest::Gap;
 use gst::prelude::*;
 use std::path::Path;
@@ -194,18 +195,6 @@ fn count(pipeline: &gst::Pipeline, pad: &gst::Pad, counters: &Arc<Counters>) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// An element's complaint in one line.
-fn words(message: &gst::Message) -> String {
-    let source = message.src().map(|source| source.name().to_string()).unwrap_or_default();
-    let (text, detail) = match message.view() {
-        gst::MessageView::Error(error) => (error.error().to_string(), error.debug()),
-        gst::MessageView::Warning(warning) => (warning.error().to_string(), warning.debug()),
-        _ => (String::new(), None),
-    };
-    let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
-    format!("{source}: {text} {detail}").trim().to_owned()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! One track of a recording, decoded piece by piece. Decoders are named, not found: the same file gives
 //! the same pictures on every machine.
 
+use super::complaint::words;
 use crate::interaction::sdp::Codec;
 use gst::prelude::*;
 use gst_app::AppSink;
@@ -127,8 +128,7 @@ impl Reader {
 
     fn complaint(&self) -> Option<ReadError> {
         let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
-        let gst::MessageView::Error(error) = message.view() else { return None };
-        Some(ReadError::Damaged(words(error)))
+        Some(ReadError::Damaged(words(&message)))
     }
 }
 
@@ -167,12 +167,4 @@ fn hold(setter: &gst::Element) {
         }
         gst::PadProbeReturn::Ok
     });
-}
-
-/// An element's complaint in one line.
-pub(crate) fn words(error: &gst::message::Error) -> String {
-    let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
-    let detail = error.debug();
-    let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
-    format!("{source}: {} {detail}", error.error()).trim().to_owned()
 }

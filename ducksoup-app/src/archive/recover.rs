@@ -9,10 +9,10 @@
 pub mod plan;
 
 use super::decode;
+use super::digest;
 use super::hold::{self, Claim, Hold};
 use super::manifest::{self, Manifest, ManifestError, Recovered};
 use super::pieces;
-use super::verify::digest;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -280,7 +280,7 @@ impl Work<'_> {
                 .map_err(|error| error.to_string())
                 .and_then(|()| decode::decode(&path).map_err(|error| error.to_string())),
         };
-        let (bytes, sha256) = digest(&path)?;
+        let (bytes, sha256) = digest::of_file(&path)?;
         // What was cut stands in the manifest already.
         let found = Found { bytes, sha256, cut: 0, content };
         let entry = self.note(name, &found);

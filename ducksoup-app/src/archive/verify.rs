@@ -3,13 +3,11 @@
 //! `ducksoup-app verify`: are the recordings of an interaction what its runs said they are?
 
 use super::decode::{self, DecodeError, Decoded};
+use super::digest;
 use super::manifest::{self, Entry, Manifest, ManifestError};
 use comfy_table::{CellAlignment, Table, presets};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 /// How far the length of the sound may be off, in samples: demuxers cut the last packet at the end
@@ -218,7 +216,7 @@ fn look(folder: &Path, entry: &Entry) -> Found {
     let Some(path) = entry.path(folder) else {
         return Found::Nothing("its name leads out of the folder".into());
     };
-    match digest(&path) {
+    match digest::of_file(&path) {
         Err(error) => Found::Nothing(error.to_string()),
         Ok((bytes, sha256)) => {
             let Entry { frames, samples, silence, .. } = entry;
@@ -230,17 +228,6 @@ fn look(folder: &Path, entry: &Entry) -> Found {
             Found::File { bytes, sha256, content }
         }
     }
-}
-
-/// Length and SHA-256 of a file.
-pub(super) fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let mut hash = Sha256::new();
-    let bytes = io::copy(&mut File::open(path)?, &mut hash)?;
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok((bytes, text))
 }
 
 #[cfg(test)]

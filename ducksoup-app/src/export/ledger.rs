@@ -3,10 +3,9 @@
 //! `export.json`: what an output folder holds of ours, so that a second run goes on where the first
 //! one ended, and nothing of anybody else's is ever replaced.
 
+use crate::archive::digest;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -111,7 +110,8 @@ impl Ledger {
             Ok(_) => {}
         }
         let Some(noted) = self.content.files.get(name) else { return Ok(Status::Foreign) };
-        let sha256 = digest(&path).map_err(|error| LedgerError::Disk { path, error })?;
+        let (_, sha256) =
+            digest::of_file(&path).map_err(|error| LedgerError::Disk { path, error })?;
         Ok(match sha256 == noted.sha256 {
             false => Status::Foreign,
             true if noted.recipe == recipe => Status::Done,
@@ -125,7 +125,7 @@ impl Ledger {
         for name in names {
             let (path, part) = (self.path(name), self.part(name));
             let disk = |error| LedgerError::Disk { path: path.clone(), error };
-            let sha256 = digest(&part).map_err(disk)?;
+            let (_, sha256) = digest::of_file(&part).map_err(disk)?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
                 _ => {}
@@ -140,7 +140,7 @@ impl Ledger {
 
     /// Writes a small file, unless one that is not ours stands in its place.
     pub(crate) fn write(&mut self, name: &str, text: &str) -> Result<(), LedgerError> {
-        let recipe = digest_of(text);
+        let recipe = digest::of_text(text);
         match self.status(name, &recipe)? {
             Status::Done => Ok(()),
             Status::Foreign => Err(LedgerError::InTheWay(self.path(name))),
@@ -167,26 +167,6 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), LedgerError> {
     let mut file = File::create(&part).map_err(disk)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(disk)?;
     fs::rename(&part, path).map_err(disk)
-}
-
-/// SHA-256 of a file, in hexadecimal.
-pub(crate) fn digest(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(hexadecimal(&hash.finalize()))
-}
-
-/// SHA-256 of a text, in hexadecimal.
-pub(crate) fn digest_of(text: &str) -> String {
-    hexadecimal(&Sha256::digest(text.as_bytes()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

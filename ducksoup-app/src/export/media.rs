@@ -3,6 +3,7 @@
 //! What reading and writing have in common: a pipeline that is taken down however it ends, and its
 //! complaints.
 
+use crate::archive::complaint::words;
 use gst::prelude::*;
 
 /// How long a pipeline may do nothing at all, in seconds. Ours: decoders and encoders make many
@@ -87,11 +88,5 @@ pub(crate) fn chain(
 
 /// An element's complaint.
 pub(crate) fn failed(message: &gst::Message) -> MediaError {
-    let source = message.src().map(|source| source.name().to_string()).unwrap_or_default();
-    let gst::MessageView::Error(error) = message.view() else {
-        return MediaError::Failed(format!("{source}: an unknown complaint"));
-    };
-    let detail = error.debug();
-    let detail = detail.as_deref().and_then(|detail| detail.lines().last()).unwrap_or_default();
-    MediaError::Failed(format!("{source}: {} {detail}", error.error()).trim().to_owned())
+    MediaError::Failed(words(message))
 }

@@ -84,20 +84,11 @@ pub(crate) enum Codec {
     Opus,
 }
 
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Container {
-    Mp4,
-    Mkv,
-    Ogg,
-}
-
 /// One track of one recording. Times are ns on the run's timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     /// The file's name in `recordings/`.
     pub(crate) name: String,
-    pub(crate) container: Container,
     pub(crate) codec: Codec,
     /// Of the file's zero.
     pub(crate) offset: u64,
@@ -284,12 +275,10 @@ fn add(
         None => offset(&manifest.id, &entry.name, zero)
             .ok_or_else(|| foreign("its name does not tell when it began"))?,
     };
-    let container = match entry.name.rsplit_once('.') {
-        Some((_, "mp4")) => Container::Mp4,
-        Some((_, "mkv")) => Container::Mkv,
-        Some((_, "ogg")) => Container::Ogg,
-        _ => return Err(foreign("it is neither mp4 nor mkv nor ogg")),
-    };
+    let ending = entry.name.rsplit_once('.').map(|(_, ending)| ending);
+    if !matches!(ending, Some("mp4" | "mkv" | "ogg")) {
+        return Err(foreign("it is neither mp4 nor mkv nor ogg"));
+    }
     let options =
         manifest.participants.iter().find(|(user, _)| user.as_str() == entry.user.as_str());
     let (_, options) = options.ok_or_else(|| foreign("its user is no participant of this run"))?;
@@ -318,25 +307,17 @@ fn add(
             audio: Vec::new(),
         });
         let Some(first) = track.first else { continue };
-        let source = source(entry, container, codec, offset, first, track);
+        let source = source(entry, codec, offset, first, track);
         if codec == Codec::Opus { take.audio.push(source) } else { take.video.push(source) }
     }
     Ok(())
 }
 
-fn source(
-    entry: &Entry,
-    container: Container,
-    codec: Codec,
-    offset: u64,
-    first: u64,
-    track: &Track,
-) -> Source {
+fn source(entry: &Entry, codec: Codec, offset: u64, first: u64, track: &Track) -> Source {
     let later = |time: u64| offset.saturating_add(time);
     let gap = |gap: &Gap| Gap { from: later(gap.from), to: later(gap.to) };
     Source {
         name: entry.name.clone(),
-        container,
         codec,
         offset,
         first: later(first),

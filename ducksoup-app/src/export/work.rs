@@ -7,12 +7,13 @@ use super::ExportError;
 use super::canvas::{Canvas, tiles};
 use super::encoder::{Mp4, Wav};
 use super::feed::{Pictures, Sound};
-use super::ledger::{Ledger, LedgerError, Status, digest_of, replace};
+use super::ledger::{Ledger, LedgerError, Status, replace};
 use super::media::MediaError;
 use super::plan::{Cut, Plan, Side, Size, Take};
 use super::sidecar::{self, Content, Made};
 use super::sound;
 use super::view::View;
+use crate::archive::digest;
 use crate::archive::manifest::Manifest;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -68,7 +69,7 @@ impl<'a> Piece<'a> {
     fn recipe(&self) -> String {
         let Self { manifest, plan, side, people, fields, .. } = self;
         let version = env!("CARGO_PKG_VERSION");
-        digest_of(&format!(
+        digest::of_text(&format!(
             "{version} {} {:?} {:?} {:?} {side:?} {people:?} {fields:?} {:?}",
             manifest.state, plan.started, plan.cut, plan.hashes, manifest.participants
         ))

@@ -12,7 +12,8 @@ use super::meeting::Meeting;
 use super::plan::{Job, Part};
 use super::recipe::{Recipe, RecipeError};
 use super::table::{Aim, Applied};
-use crate::archive::reader::{Piece, ReadError, Reader, words};
+use crate::archive::complaint::words;
+use crate::archive::reader::{Piece, ReadError, Reader};
 use crate::interaction::effects;
 use crate::interaction::overlay::Overlay;
 use crate::interaction::sdp::Kind;
@@ -351,7 +352,7 @@ fn finished(files: &[gst::Structure], applied: Vec<Applied>) -> Result<Painted, 
 
 fn complaint(message: &gst::Message) -> PaintError {
     match message.view() {
-        gst::MessageView::Error(error) => PaintError::Element(words(error)),
+        gst::MessageView::Error(_) => PaintError::Element(words(message)),
         _ => PaintError::Element("something failed".into()),
     }
 }

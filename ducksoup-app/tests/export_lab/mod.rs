@@ -355,6 +355,11 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// What ffprobe knows of a file: one line a stream or frame, its values with commas between.
+fn probe(path: &str, wanted: &[&str]) -> Vec<u8> {
+    output("ffprobe", &[&["-v", "error"], wanted, &["-of", "csv=p=0", path]].concat())
+}
+
 /// A movie's pictures: luma only.
 pub(crate) struct Film {
     pub(crate) width: usize,
@@ -365,20 +370,7 @@ pub(crate) struct Film {
 impl Film {
     pub(crate) fn read(path: &Path) -> Self {
         let path = path.to_str().unwrap();
-        let size = output(
-            "ffprobe",
-            &[
-                "-v",
-                "error",
-                "-select_streams",
-                "v",
-                "-show_entries",
-                "stream=width,height",
-                "-of",
-                "csv=p=0",
-                path,
-            ],
-        );
+        let size = probe(path, &["-select_streams", "v", "-show_entries", "stream=width,height"]);
         let size = String::from_utf8(size).unwrap();
         let (width, height) = size.trim().split_once(',').unwrap();
         let (width, height) = (width.parse().unwrap(), height.parse().unwrap());
@@ -427,19 +419,9 @@ impl Film {
 
     /// When each picture is shown, in seconds.
     pub(crate) fn times(path: &Path) -> Vec<f64> {
-        let times = output(
-            "ffprobe",
-            &[
-                "-v",
-                "error",
-                "-select_streams",
-                "v",
-                "-show_entries",
-                "frame=pts_time",
-                "-of",
-                "csv=p=0",
-                path.to_str().unwrap(),
-            ],
+        let times = probe(
+            path.to_str().unwrap(),
+            &["-select_streams", "v", "-show_entries", "frame=pts_time"],
         );
         let times = String::from_utf8(times).unwrap();
         let times = times.lines().filter(|line| !line.is_empty());
@@ -450,20 +432,7 @@ impl Film {
 /// A file's sound, by channel.
 pub(crate) fn sound(path: &Path) -> Vec<Vec<i16>> {
     let path = path.to_str().unwrap();
-    let channels = output(
-        "ffprobe",
-        &[
-            "-v",
-            "error",
-            "-select_streams",
-            "a",
-            "-show_entries",
-            "stream=channels",
-            "-of",
-            "csv=p=0",
-            path,
-        ],
-    );
+    let channels = probe(path, &["-select_streams", "a", "-show_entries", "stream=channels"]);
     let channels: usize = String::from_utf8(channels).unwrap().trim().parse().unwrap();
     let bytes = output("ffmpeg", &["-v", "error", "-i", path, "-map", "0:a", "-f", "s16le", "-"]);
     let samples: Vec<i16> =
@@ -485,18 +454,7 @@ pub(crate) fn beeps(sound: &[i16]) -> Vec<usize> {
 
 /// The length of each stream and of the file, in microseconds, as ffprobe says.
 pub(crate) fn lengths(path: &Path) -> Vec<u64> {
-    let text = output(
-        "ffprobe",
-        &[
-            "-v",
-            "error",
-            "-show_entries",
-            "stream=duration:format=duration",
-            "-of",
-            "csv=p=0",
-            path.to_str().unwrap(),
-        ],
-    );
+    let text = probe(path.to_str().unwrap(), &["-show_entries", "stream=duration:format=duration"]);
     let text = String::from_utf8(text).unwrap();
     text.lines()
         .map(|line| (line.parse::<f64>().unwrap() * 1e6).round())

@@ -26,14 +26,13 @@ pub(super) fn file(
     closed: &Closed,
     tracks: &[TrackReport],
 ) -> gst::Structure {
-    let name = closed.path.file_name().map(|name| name.to_string_lossy().into_owned());
     let sum = |kind: Kind, value: fn(&Summary) -> u64| -> u64 {
         tracks.iter().filter(|t| t.kind == kind).map(|t| value(&t.summary)).sum()
     };
     let all = || tracks.iter().map(|track| &track.summary);
     gst::Structure::builder("experimentrecorder-file")
         .field("path", closed.path.to_string_lossy().as_ref())
-        .field("name", name.unwrap_or_default())
+        .field("name", name_of(&closed.path))
         .field("what", what.word())
         .field("origin", origin)
         .field_if_some("first", all().filter_map(|track| track.first).min())
@@ -47,6 +46,10 @@ pub(super) fn file(
         .field("complete", closed.complete)
         .field("tracks", gst::Array::new(tracks.iter().map(track)))
         .build()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn track(track: &TrackReport) -> gst::Structure {
@@ -80,10 +83,9 @@ fn track(track: &TrackReport) -> gst::Structure {
 
 /// `experimentrecorder-opened`: a file is made; its first unit is of this time.
 pub(super) fn opened(what: What, path: &Path, time: u64) -> gst::Structure {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     gst::Structure::builder("experimentrecorder-opened")
         .field("path", path.to_string_lossy().as_ref())
-        .field("name", name.unwrap_or_default())
+        .field("name", name_of(path))
         .field("what", what.word())
         .field("running-time", time)
         .build()
