@@ -4,8 +4,10 @@
 
 /* global AudioWorkletProcessor, registerProcessor, currentFrame */
 
-/** Samples that the ear hands over at once: a tenth of a second. */
-const CHUNK = 4800;
+/** Samples that come at once (Web Audio, "render quantum"). */
+const QUANTUM = 128;
+/** Samples that the ear hands over at once: about a tenth of a second. */
+const CHUNK = 40 * QUANTUM;
 
 class Microphone extends AudioWorkletProcessor {
   /** @param {{processorOptions: {chirp: Float32Array, pauses: number[]}}} options pauses in samples, from one chirp to the next */
@@ -36,10 +38,9 @@ class Ear extends AudioWorkletProcessor {
   process([[input]]) {
     if (this.filled === 0) this.begin = currentFrame;
     // Nothing is linked to it yet, or any more: silence.
-    const heard = input ?? new Float32Array(128);
-    this.chunk.set(heard.subarray(0, Math.min(heard.length, CHUNK - this.filled)), this.filled);
-    this.filled += heard.length;
-    if (this.filled >= CHUNK) {
+    if (input) this.chunk.set(input, this.filled);
+    this.filled += QUANTUM;
+    if (this.filled === CHUNK) {
       this.port.postMessage({ begin: this.begin, samples: this.chunk });
       this.chunk = new Float32Array(CHUNK);
       this.filled = 0;

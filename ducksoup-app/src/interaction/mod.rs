@@ -18,6 +18,7 @@
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
+//! | [`rehearsal`] | what would take long the first time |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
@@ -50,6 +51,7 @@ pub mod overlay;
 pub mod peer;
 pub mod pipelines;
 pub mod plots;
+pub mod rehearsal;
 pub mod rtcp;
 pub mod sdp;
 pub mod stage;
@@ -95,6 +97,12 @@ pub fn run() -> anyhow::Result<()> {
     let (door, flush) = carrier::stdio(move |words| to.wait(Input::Door(words)))?;
     gst::init()?;
     elements::register()?;
+    // Beside the wait for the opening, which may come at any time.
+    std::thread::Builder::new().name("rehearsal".into()).spawn(|| {
+        if let Err(error) = rehearsal::rehearse() {
+            eprintln!("rehearsal: {error}");
+        }
+    })?;
     if let Some(opening) = opening(&receiver) {
         let mut stage = stage::Stage::new(opening, door.clone(), inputs)?;
         door.send(StageFrame::Ready);
