@@ -5,7 +5,7 @@
  * chirps, and what the other end sees and hears of them, peer to peer or through the server.
  */
 
-import { NUMBERS, blockArea, blocks, read } from "./barcode.js";
+import { NUMBERS, blockArea, blocks, read } from "../tests/system/barcode.js";
 import { PAUSES, RATE, chirp, delays } from "./live_sound.mjs";
 
 /** Pictures a second. */
@@ -110,9 +110,9 @@ export async function prepare({ width, height, script }) {
     }
   };
   window.WebSocket = class extends WebSocket {
-    /** @param {string} url */
-    constructor(url) {
-      super(url);
+    /** @param {string | URL} url @param {string | string[]} [protocols] */
+    constructor(url, protocols) {
+      super(url, protocols);
       this.who = sockets++;
       note(this.who, "socket");
       this.addEventListener("open", () => note(this.who, "open"));
@@ -345,7 +345,7 @@ export async function round({ path, format, options, warm, length }) {
   };
 }
 
-/** What happened at the last join. @typedef {{first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
+/** @typedef {{first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
 
 /**
  * One participant waits, another one joins: when, in ms after its `render`, it sees the first picture of the
