@@ -154,6 +154,7 @@ const STEPS = /** @type {[string, (joining: import("./live_page.mjs").Joining) =
   ["second answer", (joining) => again(joining, 1, "> client_answer")],
   ["sees the other (goal ≤ 500)", ({ last }) => last],
   ["is seen", ({ first }) => first],
+  ["offer to the one who came first", ({ offered }) => offered],
 ]);
 
 /** @param {(peer: Record<string, unknown>) => Promise<import("./live_page.mjs").Joining>} join */

@@ -345,19 +345,21 @@ export async function round({ path, format, options, warm, length }) {
   };
 }
 
-/** @typedef {{first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
+/** @typedef {{offered: number, first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
 
 /**
  * One participant waits, another one joins: when, in ms after its `render`, it sees the first picture of the
- * other (`last`), and is seen by the other (`first`).
+ * other (`last`), and is seen by the other (`first`); and when, after its own, the one who waits had an offer.
  * @param {Record<string, unknown>} options the peerOptions, for both
  * @param {number} alone ms that the first one is there before
  * @returns {Promise<Joining>}
  */
 export async function join(options, alone) {
   connections.length = sockets = asked = 0;
+  trace = [];
   const waiting = player(options, "ann");
   await pause(alone);
+  const offered = (trace.find(({ what }) => what === "< offer")?.at ?? NaN) - waiting.begun;
   trace = [];
   const joining = player(options, "ben");
   const seen = [joining, waiting].map(async ({ received }) => {
@@ -372,5 +374,5 @@ export async function join(options, alone) {
   late.catch(() => {});
   const steps = trace.map(({ at, ...rest }) => ({ at: at - joining.begun, ...rest }));
   await Promise.all([waiting.stop(), joining.stop()]);
-  return { first, last, trace: steps };
+  return { offered, first, last, trace: steps };
 }
