@@ -5,6 +5,7 @@
 
 mod counts;
 mod network;
+mod page;
 mod recordings;
 mod server;
 
