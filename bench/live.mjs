@@ -20,8 +20,8 @@ import { measured, write } from "./table.mjs";
 
 /** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, and the buffer for sound grows in the commotion of the start and shrinks slowly. */
 const WARM = 8000;
-/** ms that the first participant is there before the last one joins. */
-const ALONE = 1200;
+/** ms that the first participant is there before the last one joins: by then the next stage has rehearsed. */
+const ALONE = 2500;
 /** What the server may add, in ms. */
 const GOALS = { picture: 8, sound: 10 };
 /** ms from `render` to the first picture of the other. */

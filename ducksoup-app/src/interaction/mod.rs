@@ -68,11 +68,15 @@ pub mod wishes;
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};
 use input::{Input, Inputs};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Longest wait for the last frames to be written, and for the pipeline to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A stage rehearses so long after its start. Ours: a door starts one when it opens another one, whose first
+/// participant then has what the machine can do.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Holds `config/gst.yml` of a working directory against the elements of this machine.
 ///
@@ -97,12 +101,6 @@ pub fn run() -> anyhow::Result<()> {
     let (door, flush) = carrier::stdio(move |words| to.wait(Input::Door(words)))?;
     gst::init()?;
     elements::register()?;
-    // Beside the wait for the opening, which may come at any time.
-    std::thread::Builder::new().name("rehearsal".into()).spawn(|| {
-        if let Err(error) = rehearsal::rehearse() {
-            eprintln!("rehearsal: {error}");
-        }
-    })?;
     if let Some(opening) = opening(&receiver) {
         let mut stage = stage::Stage::new(opening, door.clone(), inputs)?;
         door.send(StageFrame::Ready);
@@ -117,13 +115,23 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What this stage is; `None` when the door goes before it says so.
+/// What this stage is; `None` when the door goes before it says so. If it is not told soon, it rehearses
+/// meanwhile.
 fn opening(inputs: &Receiver<Input>) -> Option<Opening> {
+    let first = match inputs.recv_timeout(CALM) {
+        Err(RecvTimeoutError::Timeout) => {
+            rehearsal::begin();
+            inputs.recv()
+        }
+        other => other.map_err(|_| RecvError),
+    };
+    let mut next = first.ok()?;
     loop {
-        match inputs.recv().ok()? {
+        match next {
             Input::Door(FromDoor::Frame(DoorFrame::Open(opening))) => return Some(*opening),
             Input::Door(FromDoor::Gone | FromDoor::Frame(DoorFrame::Shutdown)) => return None,
             other => eprintln!("before the opening: {other:?}"),
         }
+        next = inputs.recv().ok()?;
     }
 }

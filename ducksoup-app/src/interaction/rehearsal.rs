@@ -16,12 +16,22 @@ use std::time::Duration;
 /// Longest wait for an offer. Ours: it takes a second at most.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Rehearses on a thread of its own: the interaction may come at any time.
+pub fn begin() {
+    let begun = std::thread::Builder::new().name("rehearsal".into()).spawn(|| {
+        // The first real participant will be told the same.
+        if let Err(error) = rehearse() {
+            eprintln!("rehearsal: {error}");
+        }
+    });
+    if let Err(error) = begun {
+        eprintln!("no thread for the rehearsal: {error}");
+    }
+}
+
 /// Builds a participant for each video format, up to the first offer, and forgets them. Nothing is said to
 /// anybody: no file, no STUN server.
-///
-/// # Errors
-/// When a participant cannot be built; the first real one will be told the same.
-pub fn rehearse() -> anyhow::Result<()> {
+fn rehearse() -> anyhow::Result<()> {
     let mut settings = Config::new(&Args::default(), Path::new(""))?.stage_settings();
     settings.ice_servers.clear();
     settings.intercept_gst_logs = false;
