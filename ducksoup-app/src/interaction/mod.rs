@@ -68,7 +68,7 @@ pub mod wishes;
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};
 use input::{Input, Inputs};
-use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Longest wait for the last frames to be written, and for the pipeline to stop.
@@ -118,14 +118,13 @@ pub fn run() -> anyhow::Result<()> {
 /// What this stage is; `None` when the door goes before it says so. If it is not told soon, it rehearses
 /// meanwhile.
 fn opening(inputs: &Receiver<Input>) -> Option<Opening> {
-    let first = match inputs.recv_timeout(CALM) {
+    let mut next = match inputs.recv_timeout(CALM) {
         Err(RecvTimeoutError::Timeout) => {
             rehearsal::begin();
-            inputs.recv()
+            inputs.recv().ok()?
         }
-        other => other.map_err(|_| RecvError),
+        input => input.ok()?,
     };
-    let mut next = first.ok()?;
     loop {
         match next {
             Input::Door(FromDoor::Frame(DoorFrame::Open(opening))) => return Some(*opening),
