@@ -38,6 +38,7 @@ pub mod events;
 pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
+mod hearing;
 pub mod input;
 pub mod insistence;
 pub mod journal;

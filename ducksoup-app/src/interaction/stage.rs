@@ -11,6 +11,7 @@ use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
 use super::events::{Event, Kind};
 use super::graph::Graph;
+use super::hearing::Hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::journal::{self, Journal};
 use super::lifecycle::{self, CloseCause, Effect, LEAD, Lifecycle, Outcome};
@@ -67,6 +68,8 @@ pub struct Stage {
     finishing: Finishing,
     /// What who comes back finds.
     standing: Standing,
+    /// What encoders of sound expect.
+    hearing: Hearing,
     /// What has been noted of wishes in vain.
     confessed: Vec<Shortcoming>,
     /// What the plots are drawn from.
@@ -105,6 +108,7 @@ impl Stage {
             t0: None,
             finishing: Finishing::No,
             standing: Standing::default(),
+            hearing: Hearing::default(),
             confessed: Vec::new(),
             records: Records::new(),
         })
@@ -311,6 +315,7 @@ impl Stage {
     ) -> ControlFlow<()> {
         let user = options.user.clone();
         let standing = self.standing.joins(&options);
+        self.hearing.forget(user.as_str());
         if self.journal.is_new() {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.log(Message::InteractionCreated, Some(&user), fields);
