@@ -3,8 +3,10 @@
 //! `ducksoup-bench`: measures the real server with real participants, from what comes out.
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
+mod cost;
 mod counts;
 mod network;
+mod page;
 mod recordings;
 mod server;
 
@@ -20,8 +22,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// What does a participant cost the server?
+    Cost(cost::CostArgs),
     /// Is every picture and every packet in the recording?
     Counts(counts::Args),
+    /// What does a server cost that has nothing to do?
+    Idle(cost::IdleArgs),
+    /// How long does it take from joining to the first picture?
+    Join(cost::JoinArgs),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
@@ -30,7 +38,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Cost(args) => cost::run_cost(&args),
         Command::Counts(args) => counts::run(&args),
+        Command::Idle(args) => cost::run_idle(&args),
+        Command::Join(args) => cost::run_join(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };

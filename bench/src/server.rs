@@ -35,6 +35,11 @@ fn program() -> anyhow::Result<PathBuf> {
 }
 
 impl Server {
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Starts one that works in `folder` and writes below it, with these settings besides.
     ///
     /// # Errors

@@ -12,23 +12,25 @@ mod delay;
 mod files;
 mod ledger;
 mod packet;
-mod page;
 mod sender;
 mod slots;
 
 use crate::network::{Gate, Link};
+use crate::page::{self, Table};
 use crate::server::Server;
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
 use ducksoup_app::archive::decode::decode;
 use ducksoup_app::archive::manifest::{self, Entry};
 use ledger::Balance;
-use page::Table;
-use sender::{Format, Scene, Track};
+pub(crate) use sender::{Format, Running};
+use sender::{Scene, Track};
 use slots::Slots;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Its section of the page.
+const TITLE: &str = "## Counts";
 /// What it is called.
 const INTERACTION: &str = "counts";
 /// The rate of the wet pictures, frames a second: neither of the senders'.
@@ -136,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         });
     }
     if let Some(path) = &args.page {
-        page::write(path, &tables)?;
+        page::write(path, TITLE, &tables)?;
     }
     Ok(met)
 }

@@ -18,7 +18,7 @@ const BESIDES: Duration = Duration::from_secs(90);
 const KEYS: u32 = 3000;
 
 /// What pictures are encoded as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// H.264.
     H264,
