@@ -49,7 +49,7 @@ kinds! {
     Joined "joined" "The participant came. value: how often so far."
     Reconnected "reconnected" "The participant came again, by another connection. value: how often so far."
     Left "left" "The participant's connection is over. value: stopped, websocket_closed, replaced, failed or interaction_over."
-    FxAccepted "fx_accepted" "A command of an effect of the participant is taken; source: who gave it. target: effect.property; value: where to; duration: of the ramp."
+    FxAccepted "fx_accepted" "A command of an effect of the participant is taken; source: who gave it, n/a for one that brings the effect of who came back to its last value. target: effect.property; value: where to; duration: of the ramp."
     FxRefused "fx_refused" "A command of an effect of the participant is not taken; source: who gave it. target: effect.property; value: where to; the log tells why."
     FxStarted "fx_started" "A command takes effect. target: effect.property; value: where to; duration: of the ramp."
     FxApplied "fx_applied" "This value was really set: the first, the last and, while it moves, one every 100 ms. target: effect.property; value: the value."

@@ -21,6 +21,7 @@ use super::chain::{Chain, ChainError};
 use super::counters::{self, Counted};
 use super::effects;
 use super::gpu::Devices;
+use super::hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
 use super::meter::Meter;
@@ -387,6 +388,14 @@ impl Peer {
         let browser = self.video().and_then(|video| video.bin.static_pad("sink")?.peer());
         if let Some(browser) = browser {
             browser.send_event(keyframe(None));
+        }
+    }
+
+    /// The sound's encoder, where there is one, is to expect that its receivers lose so many percent.
+    pub fn expect_loss(&self, percent: u32) {
+        let audio = self.chains.iter().find(|chain| chain.codec.kind() == Kind::Audio);
+        if let Some(encoder) = audio.and_then(|chain| chain.bin.by_name("encoder")) {
+            hearing::tell(&encoder, percent);
         }
     }
 

@@ -185,6 +185,9 @@ messages! {
     ClientFxControlRefused "client_fx_control_refused" "track" Error Interaction "A client asks for a control that is not possible." {
         "name" "the effect's", "property" "its property", "value" "where to", "duration" "ms of the ramp",
         "target" "whose effect", "error" "the reason" }
+    FxRestored "fx_restored" "track" Info Interaction "A participant who came back has a property of an effect where the last control had brought it." {
+        "name" "the effect's", "property" "its property", "value" "where to", "duration" "0",
+        "target" "whose effect" }
     FxAccepted "fxcontrol_accepted" "track" Debug Interaction "A command of an effect is taken." {
         "command" "its number", "name" "the effect's", "property" "its property", "value" "where to",
         "duration" "ns of the ramp", "shape" "the ramp's" }

@@ -30,7 +30,22 @@ impl Stage {
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
+            self.hear(user, &figures);
             self.stats.measured(connection, figures);
+        }
+    }
+
+    /// What this one loses of the others' sound, their encoders are told.
+    fn hear(&mut self, receiver: &Identifier, figures: &Figures) {
+        let now = self.now();
+        for route in figures.routes.iter().filter(|route| route.kind == Kind::Audio.name()) {
+            let (source, part) = (route.source.as_str(), route.fraction_lost);
+            if let Some(percent) = self.hearing.reported(source, receiver, part, now)
+                && let Some(peer) =
+                    self.graph.peers().find(|peer| peer.options.user.as_str() == source)
+            {
+                peer.expect_loss(percent);
+            }
         }
     }
 
