@@ -19,6 +19,7 @@
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`bandwidth`] | what a connection can take, either way (an estimator, and pure rules) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
@@ -28,6 +29,7 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod bandwidth;
 pub mod candidates;
 pub mod carrier;
 pub mod chain;

@@ -9,6 +9,7 @@ use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
+use gstducksoup::estimate;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +53,7 @@ pub fn link_as_they_come(
             drop(old.unlink(sink));
         }
         keep_pace(pad, *codec, &beginning, connection, &inputs);
-        watch_keyframe_requests(pad, connection, &inputs);
+        watch_requests(pad, kind, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             insist(pad, pictures, Instant::now);
         }
@@ -67,13 +68,17 @@ pub fn link_as_they_come(
 /// The field of our own requests for a keyframe: who asks.
 pub const ASKED_BY_START: &str = "ducksoup-start";
 
-/// Tells of each request for a keyframe that goes to the browser.
-fn watch_keyframe_requests(pad: &gst::Pad, connection: Connection, inputs: &Inputs) {
+/// Tells of each request for a keyframe that goes to the browser, and of what its receivers can take.
+fn watch_requests(pad: &gst::Pad, kind: Kind, connection: Connection, inputs: &Inputs) {
     let inputs = inputs.clone();
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
-        {
+        let Some(gst::PadProbeData::Event(event)) = &info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if let Some(bitrate) = estimate::parse(event) {
+            inputs.send(Input::Peer(connection, PeerInput::Wanted(kind, bitrate)));
+        }
+        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
             let start = event.structure().is_some_and(|event| event.has_field(ASKED_BY_START));
             let by = if start { AskedBy::Start } else { AskedBy::Chain };
             inputs.send(Input::Peer(connection, PeerInput::KeyframeAsked(by)));

@@ -6,7 +6,7 @@
 //! long: when one of them has something to send, another thread takes over, and whichever has nothing to do ends.
 
 use super::fifo::Outcome;
-use super::header::{ExtensionIds, Rewritten};
+use super::header::{Extensions, Rewritten};
 use super::imp::CAT;
 use super::lane::{Announcement, Lane};
 use super::lock;
@@ -61,7 +61,7 @@ enum Service {
 
 enum Work {
     Tell(Announcement),
-    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<ExtensionIds> },
+    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<Extensions> },
 }
 
 impl Receiver {
@@ -254,7 +254,7 @@ impl Receiver {
         pad: &MixerSrcPad,
         packet: &Packet,
         new: Rewritten,
-        extensions: Option<&ExtensionIds>,
+        extensions: Option<&Extensions>,
     ) {
         let (size, result) = match packet.rewritten(new, extensions) {
             Ok(buffer) => {

@@ -58,6 +58,7 @@ impl Stage {
             return;
         };
         let findings = peer.traffic.passes(compound);
+        let estimate = peer.reported(compound);
         let reencoded = peer.is_reencoded();
         for finding in findings {
             match finding {
@@ -83,6 +84,21 @@ impl Stage {
                 }
             }
         }
+        if let Some(bitrate) = estimate {
+            self.estimated(connection, user, bitrate);
+        }
+    }
+
+    /// What a connection can take has changed.
+    pub(super) fn estimated(&mut self, connection: Connection, user: &Identifier, bitrate: u32) {
+        let Some(peer) = self.graph.peer_mut(connection) else {
+            return;
+        };
+        peer.estimated(bitrate);
+        let event = self.event_now(events::Kind::Estimate).of(Some(user));
+        self.journal.event(event.value(&bitrate));
+        let fields = json!({"value": bitrate, "unit": BITRATE});
+        self.journal.log(Message::EstimateUpdated, Some(user), fields);
     }
 
     /// Somebody wants a keyframe of the browser.
@@ -226,7 +242,7 @@ mod tests {
         let figures = Figures {
             incoming: [("audio", arrived)].into(),
             outgoing: [("video", made)].into(),
-            routes: Vec::new(),
+            ..Figures::default()
         };
         assert_eq!(
             entries(&figures),
