@@ -41,7 +41,6 @@ pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
 pub mod input;
-pub mod insistence;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;

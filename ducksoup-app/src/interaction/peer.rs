@@ -38,6 +38,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
+use gstducksoup::keyframes;
 use recorder::{Changed, recorder};
 use routes::Route;
 use std::collections::{BTreeMap, BTreeSet};
@@ -441,6 +442,7 @@ fn keyframe(at: Option<gst::ClockTime>) -> gst::Event {
     gst_video::UpstreamForceKeyUnitEvent::builder()
         .running_time(at)
         .all_headers(true)
+        .other_field(keyframes::NEWCOMER, true)
         .other_field(tracks::ASKED_BY_START, true)
         .build()
 }

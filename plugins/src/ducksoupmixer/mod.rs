@@ -61,7 +61,6 @@ mod rewrite;
 mod routing;
 mod share;
 mod switchboard;
-mod throttle;
 
 use gst::{glib, prelude::*};
 use std::sync::{Mutex, MutexGuard, PoisonError};

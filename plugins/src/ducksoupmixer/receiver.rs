@@ -13,7 +13,7 @@ use super::lock;
 use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::StreamId;
-use super::throttle::Urgency;
+use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -129,12 +129,6 @@ impl Guard {
         self.bounds = bounds;
     }
 
-    /// What counts now, in bit/s.
-    #[must_use]
-    pub(super) fn held(&self) -> u32 {
-        self.held
-    }
-
     /// Takes a feedback and the estimate that `rtpgccbwe` makes of it; what counts, in bit/s.
     pub(super) fn hear(&mut self, packets: &[Seen], estimate: u32) -> u32 {
         for packet in packets {

@@ -55,12 +55,12 @@ impl Line {
             feedback.push(Seen { departure: self.now, arrival, size: SIZE });
             self.now += gap;
             if self.now - told >= 100 * MILLISECOND {
-                self.guard.hear(&feedback, gcc(self.guard.held()));
+                self.guard.hear(&feedback, gcc(self.guard.held));
                 feedback.clear();
                 told = self.now;
             }
         }
-        self.guard.held()
+        self.guard.held
     }
 }
 
@@ -72,7 +72,7 @@ fn says(bitrate: u32) -> impl Fn(u32) -> u32 {
 #[test]
 fn on_a_good_connection_everything_is_possible_from_the_beginning() {
     let mut line = Line::new();
-    assert_eq!(line.guard.held(), BOUNDS.max);
+    assert_eq!(line.guard.held, BOUNDS.max);
     assert_eq!(line.send(800_000, 500, FAIR, |held| held), BOUNDS.max);
 }
 
@@ -157,15 +157,15 @@ fn what_others_leave_or_take_moves_the_bounds() {
     let mut guard = Guard::new(BOUNDS);
     let more = Bounds { min: 300_000, max: 3_000_000 };
     guard.set_bounds(more);
-    assert_eq!(guard.held(), more.max, "nothing was known");
+    assert_eq!(guard.held, more.max, "nothing was known");
     let mut line = Line { guard, ..Line::new() };
     line.send(800_000, 1000, FAIR, |held| held);
     let low = line.send(800_000, 2000, Weather { capacity: 600_000, ..FAIR }, |held| held);
     assert!(low < 600_000, "{low}");
     line.guard.set_bounds(Bounds { min: 100_000, max: 5_000_000 });
-    assert_eq!(line.guard.held(), low, "that much was found out");
+    assert_eq!(line.guard.held, low, "that much was found out");
     line.guard.set_bounds(Bounds { min: 100_000, max: 200_000 });
-    assert_eq!(line.guard.held(), 200_000);
+    assert_eq!(line.guard.held, 200_000);
 }
 
 #[test]
