@@ -134,6 +134,7 @@ impl Stage {
             self.journal.log(message, Some(user), fields);
             let target = u64::from(range.default);
             self.plot_target(user, codec.kind(), target, target);
+            self.stats.target(user, codec.kind(), target);
             let event = self.event_now(events::Kind::BitrateTarget).of(Some(user));
             self.journal.event(event.target(codec.kind().name()).value(&target));
         }
@@ -159,6 +160,7 @@ impl Stage {
         let (target, previous) = (field("target"), field("previous"));
         if let (Some(user), Some(target)) = (user, target.as_u64()) {
             self.plot_target(user, kind, target, previous.as_u64().unwrap_or(target));
+            self.stats.target(user, kind, target);
         }
         let event = self.event_now(events::Kind::BitrateTarget).of(user);
         self.journal.event(event.target(kind.name()).value(&target));
