@@ -20,6 +20,7 @@
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rehearsal`] | what would take long the first time |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`bandwidth`] | what a connection can take, either way (an estimator, and pure rules) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
@@ -29,6 +30,7 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod bandwidth;
 pub mod candidates;
 pub mod carrier;
 pub mod chain;
@@ -41,7 +43,6 @@ pub mod graph;
 pub mod gstreamer_log;
 mod hearing;
 pub mod input;
-pub mod insistence;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;

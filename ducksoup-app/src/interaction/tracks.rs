@@ -4,14 +4,15 @@
 
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
-use super::insistence::Insistence;
 use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
+use gstducksoup::estimate;
+use gstducksoup::keyframes::{Requests, Urgency};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Links the browser's tracks to their chains. A pad must be linked when the callback returns.
@@ -52,9 +53,9 @@ pub fn link_as_they_come(
             drop(old.unlink(sink));
         }
         keep_pace(pad, *codec, &beginning, connection, &inputs);
-        watch_keyframe_requests(pad, connection, &inputs);
+        watch_requests(pad, kind, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
-            insist(pad, pictures, Instant::now);
+            ask_by_policy(pad, pictures, clock);
         }
         if pad.link(sink).is_err() {
             return drop_everything(pad);
@@ -67,13 +68,17 @@ pub fn link_as_they_come(
 /// The field of our own requests for a keyframe: who asks.
 pub const ASKED_BY_START: &str = "ducksoup-start";
 
-/// Tells of each request for a keyframe that goes to the browser.
-fn watch_keyframe_requests(pad: &gst::Pad, connection: Connection, inputs: &Inputs) {
+/// Tells of each request for a keyframe that goes to the browser, and of what its receivers can take.
+fn watch_requests(pad: &gst::Pad, kind: Kind, connection: Connection, inputs: &Inputs) {
     let inputs = inputs.clone();
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok()
-        {
+        let Some(gst::PadProbeData::Event(event)) = &info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        if let Some(bitrate) = estimate::parse(event) {
+            inputs.send(Input::Peer(connection, PeerInput::Wanted(kind, bitrate)));
+        }
+        if Urgency::of(event).is_some() {
             let start = event.structure().is_some_and(|event| event.has_field(ASKED_BY_START));
             let by = if start { AskedBy::Start } else { AskedBy::Chain };
             inputs.send(Input::Peer(connection, PeerInput::KeyframeAsked(by)));
@@ -82,32 +87,43 @@ fn watch_keyframe_requests(pad: &gst::Pad, connection: Connection, inputs: &Inpu
     });
 }
 
-/// Repeats requests for a keyframe that go upstream at `pad`, where packets come from, until one
-/// comes out at `pictures`.
-fn insist(pad: &gst::Pad, pictures: &gst::Pad, now: impl Fn() -> Instant + Send + Sync + 'static) {
-    let insistence = Arc::new(Mutex::new(Insistence::default()));
-    let own = Arc::clone(&insistence);
+/// Lets the policy decide about requests for a keyframe that go upstream at `pad`, where packets come
+/// from. A keyframe has come when it comes out at `pictures`. `now` is in ns.
+fn ask_by_policy(
+    pad: &gst::Pad,
+    pictures: &gst::Pad,
+    now: impl Fn() -> u64 + Send + Sync + 'static,
+) {
+    let requests = Arc::new(Mutex::new(Requests::over_a_network()));
+    let own = Arc::clone(&requests);
     pictures.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         if info.buffer().is_some_and(|b| !b.flags().contains(gst::BufferFlags::DELTA_UNIT)) {
             open(&own).keyframe();
         }
         gst::PadProbeReturn::Ok
     });
+    // Ours comes by here like those of others, and was decided about already.
+    const REPEATED: &str = "ducksoup-repeated";
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM.union(MEDIA), move |pad, info| {
-        let now = now();
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => {
-                if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
-                    open(&insistence).asked(now);
+                let Some(urgency) = Urgency::of(event) else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                let repeated = event.structure().is_some_and(|event| event.has_field(REPEATED));
+                if !repeated && !open(&requests).request(urgency, now()) {
+                    return gst::PadProbeReturn::Drop;
                 }
             }
             _ => {
                 // Let go of before anything is sent.
-                let is_due = open(&insistence).is_due(now);
+                let is_due = {
+                    let mut requests = open(&requests);
+                    requests.is_waiting() && requests.poll(now())
+                };
                 if is_due {
-                    // It passes here, as those of others do.
                     let event = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true);
-                    pad.send_event(event.build());
+                    pad.send_event(event.other_field(REPEATED, true).build());
                 }
             }
         }
@@ -115,8 +131,14 @@ fn insist(pad: &gst::Pad, pictures: &gst::Pad, now: impl Fn() -> Instant + Send 
     });
 }
 
-fn open(insistence: &Mutex<Insistence>) -> MutexGuard<'_, Insistence> {
-    insistence.lock().unwrap_or_else(PoisonError::into_inner)
+/// This process's own clock, in ns.
+fn clock() -> u64 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(BEGIN.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn open(requests: &Mutex<Requests>) -> MutexGuard<'_, Requests> {
+    requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets media end at this pad: an open end would be an error that takes its whole peer down.
@@ -210,7 +232,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use gst_check::Harness;
-    use std::time::Duration;
 
     #[test]
     fn a_keyframe_that_does_not_come_is_asked_for_again_until_it_does() {
@@ -219,16 +240,17 @@ mod tests {
         harness.set_src_caps_str("application/x-rtp");
         let bin = harness.element().unwrap().downcast::<gst::Bin>().unwrap();
         let pad = |name: &str| bin.by_name(name).unwrap().static_pad("src").unwrap();
-        let clock = Arc::new(Mutex::new(Instant::now()));
+        let clock = Arc::new(AtomicU64::new(0));
         let own = Arc::clone(&clock);
-        insist(&pad("packets"), &pad("pictures"), move || *own.lock().unwrap());
+        let now = move || own.load(Ordering::Relaxed);
+        ask_by_policy(&pad("packets"), &pad("pictures"), now);
         let asked = |harness: &mut Harness| {
             std::iter::from_fn(|| harness.try_pull_upstream_event())
-                .filter(|event| gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok())
+                .filter(|event| Urgency::of(event).is_some())
                 .count()
         };
         let push = |harness: &mut Harness, ms: u64, flags: gst::BufferFlags| {
-            *clock.lock().unwrap() += Duration::from_millis(ms);
+            clock.fetch_add(ms * 1_000_000, Ordering::Relaxed);
             let mut packet = gst::Buffer::with_size(100).unwrap();
             packet.get_mut().unwrap().set_flags(flags);
             harness.push(packet).unwrap();
@@ -236,8 +258,8 @@ mod tests {
         let delta = gst::BufferFlags::DELTA_UNIT;
         push(&mut harness, 5000, delta);
         assert_eq!(asked(&mut harness), 0, "nobody wants one");
-        let wish = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
-        harness.push_upstream_event(wish);
+        let wish = || Urgency::Repair.request(0);
+        harness.push_upstream_event(wish());
         for (ms, expected) in [(400, 1), (90, 0), (20, 1), (990, 0), (20, 1)] {
             push(&mut harness, ms, delta);
             assert_eq!(asked(&mut harness), expected, "{ms} ms later");
@@ -245,5 +267,13 @@ mod tests {
         push(&mut harness, 10, gst::BufferFlags::empty());
         push(&mut harness, 60_000, delta);
         assert_eq!(asked(&mut harness), 0, "it has come");
+        for _ in 0..50 {
+            harness.push_upstream_event(wish());
+        }
+        assert_eq!(asked(&mut harness), 1, "a storm is one request");
+        push(&mut harness, 10, gst::BufferFlags::empty());
+        let newcomer = Urgency::Newcomer.request(0);
+        harness.push_upstream_event(newcomer);
+        assert_eq!(asked(&mut harness), 1, "who came after the keyframe waits for no window");
     }
 }

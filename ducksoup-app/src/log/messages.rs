@@ -224,6 +224,8 @@ messages! {
         "count" "all of them", "lost" "those that did not come, or too late" }
     VideoInReport "video_in_report" "track" Debug Interaction "The same of video." {
         "count" "all of them", "lost" "those that did not come, or too late" }
+    EstimateUpdated "estimate_updated" "track" Debug Interaction "What a participant's connection can take of all that is sent to them has changed; the encoders of those whom they receive go by it." {
+        "value" "the rate", "unit" "`bit/s`" }
     LossThresholdExceeded "loss_threshold_exceeded" "track" Debug Interaction "A browser reports that it lost more than a twentieth of a track's packets." {
         "value" "packets newly lost", "fraction" "the part lost since its report before, 0 to 1",
         "source" "whose track", "type" "`audio` or `video`" }

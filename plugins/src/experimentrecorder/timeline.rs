@@ -17,15 +17,12 @@
 //! timestamps or counts.
 
 use super::opus::{RATE, SHORTEST, samples};
+use crate::keyframes::WINDOW;
 use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
 
 /// Pictures further apart than that are reported as a gap: below two frames a second nobody would
 /// call it a moving picture.
 const PICTURE_HOLE: u64 = 500_000_000;
-
-/// A keyframe is asked for again after so long: a request or its answer may be lost, and Chromium answers
-/// none within 300 ms of another one (`min_keyframe_send_interval` of libwebrtc).
-const ASK_AGAIN: u64 = 400_000_000;
 
 /// The least distance of two units whose own times do not rise, one unit of the coarsest format.
 const LEAST_STEP: u64 = 1_000_000;
@@ -194,7 +191,7 @@ impl Timeline {
         let Picture::NeedsKey { asked } = &mut self.picture else {
             return Verdict::Gated { ask: false };
         };
-        let ask = asked.is_none_or(|asked| now >= asked.saturating_add(ASK_AGAIN));
+        let ask = asked.is_none_or(|asked| now >= asked.saturating_add(WINDOW));
         if ask {
             *asked = Some(now);
         }

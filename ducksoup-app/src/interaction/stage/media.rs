@@ -110,6 +110,8 @@ impl Stage {
             }
             PeerInput::Counted(counted) => self.counted(connection, &user, &counted),
             PeerInput::Rtcp(compound) => self.rtcp(connection, &user, &compound),
+            PeerInput::Estimated(bitrate) => self.estimated(connection, &user, bitrate),
+            PeerInput::Wanted(kind, bitrate) => peer.bandwidth.wanted(kind, bitrate),
             PeerInput::KeyframeAsked(by) => self.keyframe_wanted(connection, &user, by),
             PeerInput::SignalingState(state) => {
                 let fields = json!({"value": signaling_state(state)});
