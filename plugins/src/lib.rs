@@ -20,6 +20,7 @@ pub mod experimentrecorder;
 pub mod framegrid;
 pub mod fxcontrol;
 mod laying;
+mod quiet;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     ducksoupmixer::register(plugin)?;
