@@ -81,9 +81,10 @@ try {
   });
   const limit = MEETING_LIMIT + Number(seconds) * 1000;
   const faults = await within("the conversation ends", limit, Promise.all(ends));
-  for (const fault of faults) {
-    const late = [fault.pictures, fault.sounds].map((all) => all.sort((a, b) => a - b)[Math.floor(all.length * 0.95)].toFixed(1));
-    console.log(`the page: pictures up to ${late[0]} ms late (95 %), sound up to ${late[1]}`);
+  /** @param {number[]} all */
+  const most = (all) => [...all].sort((one, other) => one - other)[Math.floor(all.length * 0.95)].toFixed(1);
+  for (const { pictures, sounds } of faults) {
+    console.log(`the page: pictures up to ${most(pictures)} ms late (95 %), sound up to ${most(sounds)}`);
   }
   const command = process.argv.slice(2).filter((word, at, all) => word !== "--table" && all[at - 1] !== "--table");
   const measure = [

@@ -43,7 +43,7 @@ export function events(limit) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context
+ * @param {OffscreenCanvasRenderingContext2D} context
  * @param {number} number
  * @param {boolean} flash
  */

@@ -29,6 +29,7 @@
 //! door's.
 
 pub mod candidates;
+pub mod capture;
 pub mod carrier;
 pub mod chain;
 pub mod counters;

@@ -2,6 +2,7 @@
 
 //! A browser's tracks on their way into their chains. All of this runs on streaming threads.
 
+use super::capture::{self, Lags};
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::insistence::Insistence;
@@ -31,6 +32,7 @@ pub fn link_as_they_come(
         })
         .collect();
     let inputs = inputs.clone();
+    let lags = Arc::new(Mutex::new(Lags::default()));
     webrtcbin.connect_pad_added(move |_, pad| {
         if pad.direction() != gst::PadDirection::Src {
             return;
@@ -51,7 +53,7 @@ pub fn link_as_they_come(
             // Fails only when it is unlinked already.
             drop(old.unlink(sink));
         }
-        keep_pace(pad, *codec, &beginning, connection, &inputs);
+        keep_pace(pad, *codec, &beginning, &lags, connection, &inputs);
         watch_keyframe_requests(pad, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             insist(pad, pictures, Instant::now);
@@ -149,20 +151,25 @@ impl Beginning {
     }
 }
 
-/// Puts every packet where its stream's [`Timeline`] says.
+/// Puts every packet where its stream's [`Timeline`] says. `lags` are of all streams of the peer; their lock is
+/// taken within that of a timeline.
 fn keep_pace(
     pad: &gst::Pad,
     codec: Codec,
     beginning: &Beginning,
+    lags: &Arc<Mutex<Lags>>,
     connection: Connection,
     inputs: &Inputs,
 ) {
     let timeline = Mutex::new(Timeline::new(codec.clock_rate()));
     let (kind, beginning, inputs) = (codec.kind(), beginning.clone(), inputs.clone());
+    let lags = Arc::clone(lags);
     pad.add_probe(MEDIA, move |_, info| {
         let mut corrected = None;
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
+            let lag = timeline.lag();
+            timeline.lead(lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag));
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
                     corrected = place(&mut timeline, &beginning, packet.make_mut());
@@ -193,12 +200,17 @@ fn place(
     beginning: &Beginning,
     packet: &mut gst::BufferRef,
 ) -> Option<Place> {
+    let mut head = [0; capture::LONGEST_HEADER];
+    let head = &mut head[..capture::LONGEST_HEADER.min(packet.size())];
+    packet.copy_to_slice(0, head).ok()?;
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
-    let mut stamp = [0; 4];
-    packet.copy_to_slice(4, &mut stamp).ok()?;
+    let stamp = u32::from_be_bytes(*head.get(4..)?.first_chunk()?);
     let pts = packet.pts()?;
     let said = i64::try_from(pts.nseconds()).ok()?;
-    let place = timeline.place(u32::from_be_bytes(stamp), said, beginning.pace(pts));
+    let place = timeline.place(stamp, said, beginning.pace(pts));
+    if let Some(taken) = capture::taken(head) {
+        timeline.taken(taken);
+    }
     let time = gst::ClockTime::from_nseconds(u64::try_from(place.time).unwrap_or_default());
     packet.set_pts(time);
     packet.set_dts(time);
