@@ -106,7 +106,7 @@ function each(origin, length, late, make) {
 /**
  * A camera; picture `n` is taken at `origin + n * FRAME`.
  * @param {number} origin ms since 1970
- * @param {number} uptime what the browser's own clock shows at `origin`, in ms
+ * @param {number} uptime what the machine's monotonic clock shows at `origin`, in ms
  * @param {{width: number, height: number}} size
  * @param {number[]} all the events
  */
@@ -136,12 +136,12 @@ function beep() {
 }
 
 /**
- * A microphone: chunk `n` holds the sound from `origin + n * CHUNK` on, and is there when it is over.
+ * A microphone: chunk `n` holds the sound from `origin + n * CHUNK` on, and is there when it is over. Chromium counts
+ * the times of sound from the page's own zero, those of pictures by the machine's clock.
  * @param {number} origin ms since 1970
- * @param {number} uptime what the browser's own clock shows at `origin`, in ms
  * @param {number[]} all the events
  */
-function microphone(origin, uptime, all) {
+function microphone(origin, all) {
   const { track, writer } = generator("audio");
   const samples = beep();
   const length = (CHUNK * RATE) / 1000;
@@ -152,7 +152,7 @@ function microphone(origin, uptime, all) {
     for (const start of starts.filter((start) => start < from + length && start + samples.length > from)) {
       data.forEach((_, n) => (data[n] += samples[from + n - start] ?? 0));
     }
-    const timestamp = Math.round((uptime + number * CHUNK) * 1000);
+    const timestamp = Math.round((origin - performance.timeOrigin + number * CHUNK) * 1000);
     const format = { format: /** @type {const} */ ("f32-planar"), sampleRate: RATE, numberOfChannels: 1 };
     writer.write(new AudioData({ ...format, numberOfFrames: length, timestamp, data }));
   });
@@ -162,12 +162,12 @@ function microphone(origin, uptime, all) {
 /**
  * Puts them in the place of the real ones.
  * @param {number} origin ms since 1970
- * @param {number} uptime what the machine's monotonic clock, the browser's own, shows at `origin`, in ms
+ * @param {number} uptime what the machine's monotonic clock shows at `origin`, in ms
  * @param {{width: number, height: number}} size
  */
 export function install(origin, uptime, size) {
   const all = events(3600 * FRAMERATE);
-  const stream = new MediaStream([camera(origin, uptime, size, all), microphone(origin, uptime, all)]);
+  const stream = new MediaStream([camera(origin, uptime, size, all), microphone(origin, all)]);
   navigator.mediaDevices.getUserMedia = async ({ audio, video } = {}) =>
     new MediaStream(stream.getTracks().filter(({ kind }) => (kind === "audio" ? audio : video)));
 }
