@@ -67,15 +67,15 @@ pub struct Lags {
 
 impl Lags {
     /// Hears of one of them; by how much it is to lie earlier, in ns, to lie beside the other one. What came with
-    /// less delay is right: nothing can come before it was taken.
-    pub fn hear(&mut self, kind: Kind, lag: Option<i64>) -> i64 {
+    /// less delay is right: nothing can come before it was taken. `None` where that is not known of both.
+    pub fn hear(&mut self, kind: Kind, lag: Option<i64>) -> Option<i64> {
         let (own, other) = match kind {
             Kind::Audio => (&mut self.audio, self.video),
             Kind::Video => (&mut self.video, self.audio),
         };
         *own = lag;
         let later = lag.zip(other).map(|(lag, other)| lag.saturating_sub(other));
-        later.filter(|later| (0..=MOST).contains(later)).unwrap_or(0)
+        later.filter(|later| (-MOST..=MOST).contains(later)).map(|later| later.max(0))
     }
 }
 
@@ -125,13 +125,19 @@ mod tests {
     fn the_track_that_lies_later_is_led_to_the_other_one() {
         const MS: i64 = 1_000_000;
         let mut lags = Lags::default();
-        assert_eq!(lags.hear(Kind::Audio, Some(30 * MS)), 0, "nothing to go by");
-        assert_eq!(lags.hear(Kind::Video, Some(10 * MS)), 0);
-        assert_eq!(lags.hear(Kind::Audio, Some(30 * MS)), 20 * MS);
-        assert_eq!(lags.hear(Kind::Video, Some(35 * MS)), 5 * MS);
-        assert_eq!(lags.hear(Kind::Audio, Some(30 * MS)), 0);
-        assert_eq!(lags.hear(Kind::Audio, Some(i64::MAX)), 0, "not believed");
-        assert_eq!(lags.hear(Kind::Audio, None), 0);
-        assert_eq!(lags.hear(Kind::Video, Some(35 * MS)), 0);
+        for (kind, lag, lead) in [
+            (Kind::Audio, Some(30 * MS), None),
+            (Kind::Video, Some(10 * MS), Some(0)),
+            (Kind::Audio, Some(30 * MS), Some(20 * MS)),
+            (Kind::Video, Some(35 * MS), Some(5 * MS)),
+            (Kind::Audio, Some(30 * MS), Some(0)),
+            // Not believed.
+            (Kind::Audio, Some(i64::MAX), None),
+            (Kind::Audio, Some(-80 * MS), None),
+            (Kind::Audio, None, None),
+            (Kind::Video, Some(35 * MS), None),
+        ] {
+            assert_eq!(lags.hear(kind, lag), lead, "{kind:?} {lag:?}");
+        }
     }
 }

@@ -8,10 +8,11 @@ use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::insistence::Insistence;
 use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
+use super::tuning::JITTER_BUFFER;
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub fn link_as_they_come(
         .collect();
     let inputs = inputs.clone();
     let lags = Arc::new(Mutex::new(Lags::default()));
-    webrtcbin.connect_pad_added(move |_, pad| {
+    webrtcbin.connect_pad_added(move |webrtcbin, pad| {
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
@@ -53,7 +54,9 @@ pub fn link_as_they_come(
             // Fails only when it is unlinked already.
             drop(old.unlink(sink));
         }
-        keep_pace(pad, *codec, &beginning, &lags, connection, &inputs);
+        let ssrc = structure.and_then(|structure| structure.get::<u32>("ssrc").ok());
+        let reports = Reports::of(webrtcbin, ssrc);
+        keep_pace(pad, *codec, &beginning, &lags, reports, connection, &inputs);
         watch_keyframe_requests(pad, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             insist(pad, pictures, Instant::now);
@@ -61,7 +64,6 @@ pub fn link_as_they_come(
         if pad.link(sink).is_err() {
             return drop_everything(pad);
         }
-        let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
         inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
     });
 }
@@ -151,6 +153,38 @@ impl Beginning {
     }
 }
 
+/// What sender reports have done to a stream: its jitter buffer moves it by so much.
+#[derive(Debug)]
+struct Reports {
+    buffer: Option<gst::glib::WeakRef<gst::Element>>,
+    before: AtomicI64,
+}
+
+impl Reports {
+    /// Of the stream that comes out of `webrtcbin` with this SSRC.
+    fn of(webrtcbin: &gst::Element, ssrc: Option<u32>) -> Self {
+        let is_its = |element: &gst::Element| {
+            let caps = || element.static_pad("src")?.current_caps();
+            let its = |caps: gst::Caps| caps.structure(0)?.get::<u32>("ssrc").ok();
+            element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER)
+                && ssrc.is_some()
+                && caps().and_then(its) == ssrc
+        };
+        let bin = webrtcbin.downcast_ref::<gst::Bin>();
+        let all = bin.into_iter().flat_map(|bin| bin.iterate_recurse().into_iter().flatten());
+        let buffer = all.into_iter().find(is_its).map(|element| element.downgrade());
+        Self { buffer, before: AtomicI64::new(0) }
+    }
+
+    /// By how much the next packet was moved, in ns; positive is later. A report may come between its way through
+    /// the jitter buffer and here: of two answers the lesser lets it lie too late, which does no harm.
+    fn moved(&self) -> i64 {
+        let buffer = self.buffer.as_ref().and_then(gst::glib::WeakRef::upgrade);
+        let now: i64 = buffer.map_or(0, |buffer| buffer.property("ts-offset"));
+        now.min(self.before.swap(now, Ordering::Relaxed))
+    }
+}
+
 /// Puts every packet where its stream's [`Timeline`] says. `lags` are of all streams of the peer; their lock is
 /// taken within that of a timeline.
 fn keep_pace(
@@ -158,6 +192,7 @@ fn keep_pace(
     codec: Codec,
     beginning: &Beginning,
     lags: &Arc<Mutex<Lags>>,
+    reports: Reports,
     connection: Connection,
     inputs: &Inputs,
 ) {
@@ -166,18 +201,22 @@ fn keep_pace(
     let lags = Arc::clone(lags);
     pad.add_probe(MEDIA, move |_, info| {
         let mut corrected = None;
+        let moved = reports.moved();
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
             let lag = timeline.lag();
-            timeline.lead(lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag));
+            let lead = lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag);
+            timeline.lead(lead.unwrap_or(0));
+            // Who knows better does not follow the reports.
+            let moved = lead.map_or(0, |_| moved);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    corrected = place(&mut timeline, &beginning, packet.make_mut());
+                    corrected = place(&mut timeline, &beginning, moved, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        corrected =
-                            place(&mut timeline, &beginning, packet.make_mut()).or(corrected);
+                        let placed = place(&mut timeline, &beginning, moved, packet.make_mut());
+                        corrected = placed.or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
                 }
@@ -193,11 +232,12 @@ fn keep_pace(
     });
 }
 
-/// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the
-/// depayloader to refuse.
+/// Places one packet, which reports `moved` by so many ns; where, if something is to be told of it. What is
+/// no RTP is left as it is, for the depayloader to refuse.
 fn place(
     timeline: &mut Timeline,
     beginning: &Beginning,
+    moved: i64,
     packet: &mut gst::BufferRef,
 ) -> Option<Place> {
     let mut head = [0; capture::LONGEST_HEADER];
@@ -206,7 +246,7 @@ fn place(
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
     let stamp = u32::from_be_bytes(*head.get(4..)?.first_chunk()?);
     let pts = packet.pts()?;
-    let said = i64::try_from(pts.nseconds()).ok()?;
+    let said = i64::try_from(pts.nseconds()).ok()?.saturating_sub(moved);
     let place = timeline.place(stamp, said, beginning.pace(pts));
     if let Some(taken) = capture::taken(head) {
         timeline.taken(taken);
