@@ -22,6 +22,7 @@ pub mod framegrid;
 pub mod fxcontrol;
 pub mod keyframes;
 mod laying;
+mod quiet;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     ducksoupmixer::register(plugin)?;

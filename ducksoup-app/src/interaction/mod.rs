@@ -32,6 +32,7 @@
 
 pub mod bandwidth;
 pub mod candidates;
+pub mod capture;
 pub mod carrier;
 pub mod chain;
 pub mod counters;

@@ -2,16 +2,18 @@
 
 //! A browser's tracks on their way into their chains. All of this runs on streaming threads.
 
+use super::capture::{self, Lags};
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
+use super::tuning::JITTER_BUFFER;
 use ducksoup_signaller::frame::Connection;
 use gst::prelude::*;
 use gstducksoup::estimate;
 use gstducksoup::keyframes::{Requests, Urgency};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -32,7 +34,8 @@ pub fn link_as_they_come(
         })
         .collect();
     let inputs = inputs.clone();
-    webrtcbin.connect_pad_added(move |_, pad| {
+    let lags = Arc::new(Mutex::new(Lags::default()));
+    webrtcbin.connect_pad_added(move |webrtcbin, pad| {
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
@@ -52,7 +55,9 @@ pub fn link_as_they_come(
             // Fails only when it is unlinked already.
             drop(old.unlink(sink));
         }
-        keep_pace(pad, *codec, &beginning, connection, &inputs);
+        let ssrc = structure.and_then(|structure| structure.get::<u32>("ssrc").ok());
+        let reports = Reports::of(webrtcbin, ssrc);
+        keep_pace(pad, *codec, &beginning, &lags, reports, connection, &inputs);
         watch_requests(pad, kind, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             ask_by_policy(pad, pictures, clock);
@@ -60,7 +65,6 @@ pub fn link_as_they_come(
         if pad.link(sink).is_err() {
             return drop_everything(pad);
         }
-        let ssrc = structure.and_then(|structure| structure.get("ssrc").ok());
         inputs.send(Input::Peer(connection, PeerInput::TrackReceived { kind, ssrc }));
     });
 }
@@ -171,28 +175,70 @@ impl Beginning {
     }
 }
 
-/// Puts every packet where its stream's [`Timeline`] says.
+/// What sender reports have done to a stream: its jitter buffer moves it by so much.
+#[derive(Debug)]
+struct Reports {
+    buffer: Option<gst::glib::WeakRef<gst::Element>>,
+    before: AtomicI64,
+}
+
+impl Reports {
+    /// Of the stream that comes out of `webrtcbin` with this SSRC.
+    fn of(webrtcbin: &gst::Element, ssrc: Option<u32>) -> Self {
+        let is_its = |element: &gst::Element| {
+            let caps = || element.static_pad("src")?.current_caps();
+            let its = |caps: gst::Caps| caps.structure(0)?.get::<u32>("ssrc").ok();
+            element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER)
+                && ssrc.is_some()
+                && caps().and_then(its) == ssrc
+        };
+        let bin = webrtcbin.downcast_ref::<gst::Bin>();
+        let all = bin.into_iter().flat_map(|bin| bin.iterate_recurse().into_iter().flatten());
+        let buffer = all.into_iter().find(is_its).map(|element| element.downgrade());
+        Self { buffer, before: AtomicI64::new(0) }
+    }
+
+    /// By how much the next packet was moved, in ns; positive is later. A report may come between its way through
+    /// the jitter buffer and here: of two answers the lesser lets it lie too late, which does no harm.
+    fn moved(&self) -> i64 {
+        let buffer = self.buffer.as_ref().and_then(gst::glib::WeakRef::upgrade);
+        let now: i64 = buffer.map_or(0, |buffer| buffer.property("ts-offset"));
+        now.min(self.before.swap(now, Ordering::Relaxed))
+    }
+}
+
+/// Puts every packet where its stream's [`Timeline`] says. `lags` are of all streams of the peer; their lock is
+/// taken within that of a timeline.
 fn keep_pace(
     pad: &gst::Pad,
     codec: Codec,
     beginning: &Beginning,
+    lags: &Arc<Mutex<Lags>>,
+    reports: Reports,
     connection: Connection,
     inputs: &Inputs,
 ) {
     let timeline = Mutex::new(Timeline::new(codec.clock_rate()));
     let (kind, beginning, inputs) = (codec.kind(), beginning.clone(), inputs.clone());
+    let lags = Arc::clone(lags);
     pad.add_probe(MEDIA, move |_, info| {
         let mut corrected = None;
+        let moved = reports.moved();
         {
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
+            let lag = timeline.lag();
+            let lead = lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag);
+            timeline.lead(lead.unwrap_or(0));
+            // Who knows better does not follow the reports.
+            let moved = lead.map_or(0, |_| moved);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    corrected = place(&mut timeline, &beginning, packet.make_mut());
+                    corrected = place(&mut timeline, &beginning, moved, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        corrected =
-                            place(&mut timeline, &beginning, packet.make_mut()).or(corrected);
+                        let placed = place(&mut timeline, &beginning, moved, packet.make_mut());
+                        corrected = placed.or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
                 }
@@ -208,19 +254,25 @@ fn keep_pace(
     });
 }
 
-/// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the
-/// depayloader to refuse.
+/// Places one packet, which reports `moved` by so many ns; where, if something is to be told of it. What is
+/// no RTP is left as it is, for the depayloader to refuse.
 fn place(
     timeline: &mut Timeline,
     beginning: &Beginning,
+    moved: i64,
     packet: &mut gst::BufferRef,
 ) -> Option<Place> {
+    let mut head = [0; capture::LONGEST_HEADER];
+    let head = &mut head[..capture::LONGEST_HEADER.min(packet.size())];
+    packet.copy_to_slice(0, head).ok()?;
     // RFC 3550, 5.1: the timestamp stands in bytes 4 to 7.
-    let mut stamp = [0; 4];
-    packet.copy_to_slice(4, &mut stamp).ok()?;
+    let stamp = u32::from_be_bytes(*head.get(4..)?.first_chunk()?);
     let pts = packet.pts()?;
-    let said = i64::try_from(pts.nseconds()).ok()?;
-    let place = timeline.place(u32::from_be_bytes(stamp), said, beginning.pace(pts));
+    let said = i64::try_from(pts.nseconds()).ok()?.saturating_sub(moved);
+    let place = timeline.place(stamp, said, beginning.pace(pts));
+    if let Some(taken) = capture::taken(head) {
+        timeline.taken(taken);
+    }
     let time = gst::ClockTime::from_nseconds(u64::try_from(place.time).unwrap_or_default());
     packet.set_pts(time);
     packet.set_dts(time);
@@ -275,5 +327,25 @@ mod tests {
         let newcomer = Urgency::Newcomer.request(0);
         harness.push_upstream_event(newcomer);
         assert_eq!(asked(&mut harness), 1, "who came after the keyframe waits for no window");
+    }
+
+    #[test]
+    fn what_reports_did_to_a_stream_is_read_from_its_own_jitter_buffer() {
+        gst::init().unwrap();
+        let mut harness = Harness::new_parse("rtpjitterbuffer name=jitter faststart-min-packets=1");
+        harness.set_src_caps_str(
+            "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=111,ssrc=(uint)7",
+        );
+        let mut packet = gst::Buffer::from_mut_slice([0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1]);
+        packet.get_mut().unwrap().set_dts(gst::ClockTime::ZERO);
+        harness.push(packet).unwrap();
+        harness.pull().unwrap();
+        let bin = harness.element().unwrap();
+        let [own, other] = [7, 8].map(|ssrc| Reports::of(&bin, Some(ssrc)));
+        let jitter = bin.downcast_ref::<gst::Bin>().unwrap().by_name("jitter").unwrap();
+        for (offset, moved) in [(0, 0), (20, 0), (20, 20), (5, 5), (30, 5), (30, 30)] {
+            jitter.set_property("ts-offset", offset * 1_000_000i64);
+            assert_eq!((own.moved(), other.moved()), (moved * 1_000_000, 0), "{offset}");
+        }
     }
 }
