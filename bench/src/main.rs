@@ -4,6 +4,8 @@
 //! Timings are no tests: they stand here, and their results in the tables beside this program.
 
 mod counts;
+mod live;
+mod machine;
 mod network;
 mod page;
 mod recordings;
@@ -23,6 +25,8 @@ struct Cli {
 enum Command {
     /// Is every picture and every packet in the recording?
     Counts(counts::Args),
+    /// How long do sound and pictures stay in the server?
+    Live(live::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
@@ -32,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Counts(args) => counts::run(&args),
+        Command::Live(args) => live::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };

@@ -18,9 +18,10 @@ const BESIDES: Duration = Duration::from_secs(90);
 const KEYS: u32 = 3000;
 
 /// What pictures are encoded as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// H.264.
+    #[value(name = "h264")]
     H264,
     /// VP8.
     Vp8,
