@@ -117,9 +117,8 @@ fn track(
     };
     let (notes, numbers) = (Arc::clone(&track), Arc::clone(numbers));
     note_packets(&pad("in")?, move |bytes| {
-        let captured = bytes.pts().map_or(0.0, |time| time.nseconds() as f64 / 1e9);
         let number = bytes.pts().and_then(|time| feed::number(&numbers, time));
-        if let Some(Packet { ssrc, timestamp, .. }) = Packet::new(bytes.to_owned(), captured) {
+        if let Some(Packet { ssrc, timestamp, played: captured, .. }) = Packet::new(bytes) {
             let mut track = notes.lock().unwrap_or_else(PoisonError::into_inner);
             track.entered.insert(timestamp, epoch.elapsed().as_secs_f64());
             if track.sent.last().is_none_or(|last| last.timestamp != timestamp) {
@@ -130,8 +129,7 @@ fn track(
     });
     let notes = Arc::clone(&track);
     note_packets(&pad("out")?, move |bytes| {
-        let played = bytes.pts().map_or(0.0, |time| time.nseconds() as f64 / 1e9);
-        if let Some(packet) = Packet::new(bytes.to_owned(), played) {
+        if let Some(packet) = Packet::new(bytes) {
             let mut track = notes.lock().unwrap_or_else(PoisonError::into_inner);
             track.left.insert(packet.timestamp, epoch.elapsed().as_secs_f64());
             track.received.push(packet);

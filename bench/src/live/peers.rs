@@ -195,14 +195,13 @@ fn note_sent(peer: &gst::Element, notes: &Notebook) -> anyhow::Result<()> {
         let Some(pad) = element.static_pad("sink") else { return };
         let notes = Arc::clone(&notes);
         note_packets(&pad, move |bytes| {
-            let time = bytes.pts().map_or(0.0, |time| time.nseconds() as f64 / 1e9);
-            if let Some(Packet { ssrc, timestamp, .. }) = Packet::new(bytes.to_owned(), time) {
+            if let Some(Packet { ssrc, timestamp, played, .. }) = Packet::new(bytes) {
                 let notes = &mut *open(&notes);
                 let number = bytes.pts().and_then(|time| feed::number(&notes.numbers, time));
                 let list = &mut notes.sent[kind];
                 if list.last().is_none_or(|last| last.timestamp != timestamp) {
                     let number = number.unwrap_or_default();
-                    list.push(Sent { ssrc, timestamp, captured: time, number });
+                    list.push(Sent { ssrc, timestamp, captured: played, number });
                 }
             }
         });
@@ -238,10 +237,7 @@ fn note_received(pipeline: &gst::Pipeline, peer: &gst::Element, notes: &Notebook
             AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
                     let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    if let Some(bytes) = sample.buffer_owned()
-                        && let Some(time) = bytes.pts()
-                        && let Some(packet) = Packet::new(bytes, time.nseconds() as f64 / 1e9)
-                    {
+                    if let Some(packet) = sample.buffer().and_then(Packet::new) {
                         open(&notes).received[kind].push(packet);
                     }
                     Ok(gst::FlowSuccess::Ok)

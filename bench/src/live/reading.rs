@@ -17,7 +17,7 @@ pub(crate) const VIDEO_RATE: u32 = 90_000;
 /// An RTP packet as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Packet {
-    pub(crate) bytes: gst::Buffer,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) ssrc: u32,
     pub(crate) timestamp: u32,
     /// The receiver's time for it, in s; of no meaning but its differences.
@@ -25,14 +25,15 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// Reads its header; `None` if it has none.
-    pub(crate) fn new(bytes: gst::Buffer, played: f64) -> Option<Self> {
-        let mut header = [0; 12];
-        bytes.copy_to_slice(0, &mut header).ok()?;
-        let word = |at: usize| {
-            u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-        };
-        Some(Self { ssrc: word(8), timestamp: word(4), bytes, played })
+    /// Takes it; `None` if it has no header or no time.
+    pub(crate) fn new(buffer: &gst::BufferRef) -> Option<Self> {
+        let bytes = buffer.map_readable().ok()?.to_vec();
+        let (header, _) = bytes.split_first_chunk::<12>()?;
+        let [.., t, i, m, e, a, b, c, d] = *header;
+        let played = buffer.pts()?.nseconds() as f64 / 1e9;
+        let (ssrc, timestamp) =
+            (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([t, i, m, e]));
+        Some(Self { ssrc, timestamp, bytes, played })
     }
 }
 
@@ -143,7 +144,7 @@ fn decode_all(
     let origin = packets.first().context("no packets")?.timestamp;
     let pieces = packets.iter().map(|packet| {
         let units = u64::try_from(since(packet.timestamp, origin)).unwrap_or_default();
-        (packet.bytes.copy(), units)
+        (gst::Buffer::from_mut_slice(packet.bytes.clone()), units)
     });
     run(description, pieces.collect(), rate, take)
 }
