@@ -61,8 +61,8 @@ fn a_number_that_comes_again_is_the_latest_picture_that_had_it() {
     assert_eq!(super::frames(&track, &seen, &[]).len(), 1, "long gone, or never sent");
 }
 
-/// Packets of sound, `late` s and `shift` samples later than they came.
-fn voice(late: f64, shift: usize) -> Track {
+/// Packets of sound that leave `late` s after they came.
+fn voice(late: f64) -> Track {
     let mut track = Track::default();
     for place in 0..100_u32 {
         let (at, timestamp) = (f64::from(place) * 0.02 + 0.007, place * 960);
@@ -80,14 +80,14 @@ fn sound_stays_as_much_longer_as_it_lies_later_in_its_packets() {
     let chirps = [10_000, 48_000];
     for (late, shift) in [(0.001, 0), (0.001, 312), (0.004, 1_440), (0.03, 960)] {
         let heard = chirps.map(|chirp| chirp + shift);
-        let passed = sound(&voice(late, shift), &chirps, &heard).unwrap();
+        let passed = sound(&voice(late), &chirps, &heard).unwrap();
         assert!(passed.stays.len() > 90);
         let expected = late + shift as f64 / 48_000.0;
         assert!(passed.stays.iter().all(|(_, stay)| near(*stay, expected)), "{late} {shift}");
         assert_eq!(passed.played.len(), 2);
         assert!(near(passed.played[0].1, 3.0 - 0.0 + shift as f64 / 48_000.0));
     }
-    assert_eq!(sound(&voice(0.0, 0), &chirps, &[]), None);
+    assert_eq!(sound(&voice(0.0), &chirps, &[]), None);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const SEGMENT: u32 = 8;
 /// How many there are. Whoever asks for a keyframe is given the next one.
 const SEGMENTS: u32 = 6;
 /// Length of the sound in seconds: longer than any run.
-const SOUND: usize = 200;
+const SOUND: usize = 100;
 /// Times between two chirps, in ms, in turn: no multiple of a packet.
 const BETWEEN: [usize; 5] = [610, 730, 670, 790, 650];
 /// Bitrate of the pictures, kbit/s: what a browser sends at 640 × 480.

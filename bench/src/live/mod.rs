@@ -257,8 +257,8 @@ fn through_server(
             option("width", film.size.0.to_string()),
             option("height", film.size.1.to_string()),
             option("framerate", film.framerate.to_string()),
-            option("audio-fx", format!("{sound} name=fx")),
-            option("video-fx", format!("{picture} name=fx")),
+            option("audio-fx", format!("{sound} name={}", script::VOICE)),
+            option("video-fx", format!("{picture} name={}", script::FACE)),
         ],
         commands: part.commands(Duration::from_secs(args.seconds.into())),
     };
@@ -295,7 +295,14 @@ fn figures(
         pool.shown.push(account::shown(call, &frames));
         let counts = |at: f64| call.window.contains(&at);
         let frames: Vec<Frame> = frames.into_iter().filter(|frame| counts(frame.left)).collect();
-        anyhow::ensure!(!frames.is_empty(), "no picture could be recognised");
+        anyhow::ensure!(
+            !frames.is_empty(),
+            "no picture could be recognised: {} sent, {} packets received, {} seen, {} with a number",
+            call.picture.sent.len(),
+            call.picture.received.len(),
+            seen.len(),
+            seen.iter().filter(|picture| picture.number.is_some()).count()
+        );
         let samples = reading::hear(&call.sound.received)?;
         let passed = hear(&call.sound, &samples, spoken);
         let stays: Vec<Stay> = frames.iter().map(|it| (it.left, it.left - it.entered)).collect();

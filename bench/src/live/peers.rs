@@ -311,8 +311,10 @@ fn watch(
         }
         match message.structure().map(|said| said.name().as_str()) {
             Some("ducksouppeer-start") if begun.is_none() => begun = Some(Instant::now()),
-            Some("ducksouppeer-control-refused") => anyhow::bail!("a command is refused"),
-            Some("ducksouppeer-ending" | "ducksouppeer-end") => {
+            Some("ducksouppeer-control-refused") => {
+                anyhow::bail!("a command is refused: {:?}", message.structure());
+            }
+            Some("ducksouppeer-end") => {
                 let begun = begun.context("the server says end before start")?;
                 return Ok((begun, begun + length.min(begun.elapsed()), given));
             }

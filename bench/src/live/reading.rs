@@ -65,7 +65,7 @@ pub(crate) fn look(format: Format, packets: &[Packet]) -> anyhow::Result<Vec<See
         Format::Vp8 => ("VP8", "rtpvp8depay ! vp8dec threads=1"),
     };
     let description = format!(
-        "appsrc name=in format=time max-bytes=0 caps=application/x-rtp,media=video,\
+        "appsrc name=in format=time max-bytes=0 caps=application/x-rtp,media=video,payload=96,\
          clock-rate={VIDEO_RATE},encoding-name={name} ! {decode} \
          ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false max-buffers=8"
     );
@@ -95,7 +95,7 @@ pub(crate) fn look(format: Format, packets: &[Packet]) -> anyhow::Result<Vec<See
 /// When it cannot be decoded at all.
 pub(crate) fn hear(packets: &[Packet]) -> anyhow::Result<Vec<f32>> {
     let description = format!(
-        "appsrc name=in format=time max-bytes=0 caps=application/x-rtp,media=audio,\
+        "appsrc name=in format=time max-bytes=0 caps=application/x-rtp,media=audio,payload=96,\
          clock-rate={RATE},encoding-name=OPUS ! rtpopusdepay ! opusdec ! audioconvert \
          ! audio/x-raw,format=F32LE,rate={RATE},channels=1 ! appsink name=out sync=false max-buffers=8"
     );
@@ -168,11 +168,47 @@ fn run(
         source.push_buffer(bytes)?;
     }
     source.end_of_stream()?;
+    let bus = pipeline.0.bus().context("a pipeline without a bus")?;
     while let Ok(sample) = sink.pull_sample() {
         if let Some(time) = sample.buffer().and_then(|buffer| buffer.pts()) {
             let units = (time.nseconds() as f64 * f64::from(rate) / 1e9).round() as i64;
             take(units, &sample);
         }
     }
-    Ok(())
+    match bus.pop_filtered(&[gst::MessageType::Error]).as_deref().map(gst::MessageRef::view) {
+        Some(gst::MessageView::Error(error)) => {
+            anyhow::bail!("{} {:?}", error.error(), error.debug())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::clip::Sounds;
+
+    #[test]
+    fn who_decodes_a_voice_hears_its_chirps() {
+        gst::init().expect("GStreamer");
+        let voice = Voice::new(Sounds::Chirps).expect("an encoder");
+        let samples = decode(&voice).expect("a decoder");
+        let whole = voice.packets.len() * PACKET;
+        assert!((whole - PACKET..=whole).contains(&samples.len()), "{}", samples.len());
+        let chirps = crate::live::exact(&samples);
+        assert!(chirps.len() > 120, "{}", chirps.len());
+        // The same through RTP, whose timestamps begin anew on the way.
+        let packets: Vec<Packet> = (0_u32..)
+            .zip(&voice.packets)
+            .map(|(place, packet)| {
+                let timestamp = (place * 960).wrapping_sub(96_000);
+                let mut bytes = vec![0x80, 96, (place >> 8) as u8, place as u8];
+                bytes.extend(timestamp.to_be_bytes());
+                bytes.extend([0, 0, 0, 7]);
+                bytes.extend(packet.bytes.map_readable().expect("bytes").iter());
+                Packet { bytes, ssrc: 7, timestamp, played: 0.0 }
+            })
+            .collect();
+        assert_eq!(crate::live::exact(&hear(&packets).expect("a decoder")), chirps);
+    }
 }

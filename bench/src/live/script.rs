@@ -19,6 +19,9 @@ const FIRST: Duration = Duration::from_millis(3_200);
 const BETWEEN: Duration = Duration::from_millis(573);
 /// Every so manieth command is a ramp, of so many ms.
 const RAMP: (usize, u32) = (3, 400);
+/// What the effects are called.
+pub(crate) const FACE: &str = "face";
+pub(crate) const VOICE: &str = "voice";
 /// The property of the effect on a voice that is moved while its delay is watched.
 pub(crate) const VOICE_PROPERTY: &str = "pitch";
 
@@ -105,13 +108,13 @@ impl Part {
                 let n = n as usize;
                 // Picture and sound in turn, each there and back.
                 let there = n / 2 % 2;
-                let (property, value) = match n % 2 {
-                    0 => (super::account::PICTURE_PROPERTY, [0.15, 0.0][there]),
-                    _ => (voice.0, voice.1[there]),
+                let (effect, property, value) = match n % 2 {
+                    0 => (FACE, super::account::PICTURE_PROPERTY, [0.15, 0.0][there]),
+                    _ => (VOICE, voice.0, voice.1[there]),
                 };
                 let is_ramp = self == Self::Effects && n / 2 % RAMP.0 == RAMP.0 - 1;
                 let duration = if is_ramp { RAMP.1 } else { 0 };
-                (at, Command { effect: "fx", property, value, duration })
+                (at, Command { effect, property, value, duration })
             })
             .collect()
     }
