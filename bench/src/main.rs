@@ -5,6 +5,8 @@
 
 mod cost;
 mod counts;
+mod live;
+mod machine;
 mod network;
 mod page;
 mod recordings;
@@ -30,6 +32,8 @@ enum Command {
     Idle(cost::IdleArgs),
     /// How long does it take from joining to the first picture?
     Join(cost::JoinArgs),
+    /// How long do sound and pictures stay in the server?
+    Live(live::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Counts(args) => counts::run(&args),
         Command::Idle(args) => cost::run_idle(&args),
         Command::Join(args) => cost::run_join(&args),
+        Command::Live(args) => live::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };

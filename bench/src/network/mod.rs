@@ -20,8 +20,10 @@ mod tally;
 #[cfg(test)]
 mod call_tests;
 
+pub(crate) use forwarder::Forwarder;
 pub(crate) use gate::Gate;
 pub(crate) use link::{Link, Rate};
+pub(crate) use tally::{Event, Passage, Tally};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
