@@ -17,6 +17,7 @@
 //! | [`tuning`] | what `config/gst.yml` says, held against the elements |
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
+//! | [`shortcut`] | past a queue of webrtcbin |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
@@ -52,6 +53,7 @@ pub mod pipelines;
 pub mod plots;
 pub mod rtcp;
 pub mod sdp;
+pub mod shortcut;
 pub mod stage;
 pub mod stats;
 pub mod template;
