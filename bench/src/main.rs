@@ -5,6 +5,7 @@
 
 mod cost;
 mod counts;
+mod janus;
 mod live;
 mod machine;
 mod network;
@@ -28,6 +29,8 @@ enum Command {
     Cost(cost::CostArgs),
     /// Is every picture and every packet in the recording?
     Counts(counts::Args),
+    /// What does it cost to hand packets on, beside Janus?
+    Forwarding(janus::Args),
     /// What does a server cost that has nothing to do?
     Idle(cost::IdleArgs),
     /// How long does it take from joining to the first picture?
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Cost(args) => cost::run_cost(&args),
         Command::Counts(args) => counts::run(&args),
+        Command::Forwarding(args) => janus::run(&args),
         Command::Idle(args) => cost::run_idle(&args),
         Command::Join(args) => cost::run_join(&args),
         Command::Live(args) => live::run(&args),
