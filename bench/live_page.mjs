@@ -132,12 +132,15 @@ export async function prepare({ width, height, script }) {
   });
 }
 
+/** Gives the address to send to in the place of another one. @typedef {(address: string) => Promise<string>} Way */
+
 /**
  * A call without a server, one way as the other.
  * @param {Format} format
+ * @param {Way} [way] where there is one, all packets take it
  * @returns {Promise<{received: Received, stop: () => void}>}
  */
-async function direct(format) {
+async function direct(format, way) {
   const [caller, callee] = [new RTCPeerConnection(), new RTCPeerConnection()];
   /** @type {RTCPeerConnection[]} */
   const ends = [caller, callee];
@@ -148,7 +151,11 @@ async function direct(format) {
   if (formats.length === 0) throw new Error(`this browser has no ${format}`);
   ends.forEach((end, index) => {
     const other = ends[1 - index];
-    end.onicecandidate = ({ candidate }) => void other.addIceCandidate(candidate ?? undefined);
+    end.onicecandidate = async ({ candidate }) => {
+      if (!way) return other.addIceCandidate(candidate ?? undefined);
+      // Only one end is told where the other one is: so no packet finds another way.
+      if (end === callee && candidate) await other.addIceCandidate((await led(candidate, way)) ?? undefined);
+    };
     for (const track of clones[index].getTracks()) end.addTrack(track, clones[index]);
   });
   const received = receives(callee);
@@ -169,6 +176,15 @@ async function direct(format) {
     for (const track of clones.flatMap((clone) => clone.getTracks())) track.stop();
   };
   return { received: await received, stop };
+}
+
+/** A candidate that leads through the way; none for one that cannot. @param {RTCIceCandidate} candidate @param {Way} way */
+async function led(candidate, way) {
+  const { address, port, protocol, type, sdpMid } = candidate;
+  if (protocol !== "udp" || type !== "host" || !address || address.includes(":")) return null;
+  const words = candidate.candidate.split(" ");
+  [words[4], words[5]] = (await way(`${address}:${port}`)).split(":");
+  return { candidate: words.join(" "), sdpMid };
 }
 
 /** @param {RTCRtpSender} sender @param {number} elapsed ms */
@@ -227,10 +243,10 @@ function player(options, userId) {
 /**
  * A call through the server.
  * @param {Record<string, unknown>} options the peerOptions, for both
+ * @param {string[]} doors where each finds the server, when not at the same address
  */
-async function served(options) {
-  const first = player(options, "ann");
-  const second = player(options, "ben");
+async function served(options, doors = []) {
+  const [first, second] = ["ann", "ben"].map((userId, n) => player({ ...options, ...(doors[n] && { signalingUrl: doors[n] }) }, userId));
   const received = await second.received;
   return { received, stop: async () => void (await Promise.all([first.stop(), second.stop()])) };
 }
@@ -296,12 +312,13 @@ const difference = (before, after) =>
 
 /**
  * One call: how late everything is, from `warm` ms after the first picture on, for so many ms.
- * @param {{path: "peer" | "server", format: Format, options: Record<string, unknown>, warm: number, length: number}} call
+ * @param {{path: "peer" | "server", format: Format, options: Record<string, unknown>, warm: number, length: number, doors?: string[], led?: boolean}} call
+ *   `led`: peer to peer by the ways that `window.way` gives
  * @returns {Promise<Round>}
  */
-export async function round({ path, format, options, warm, length }) {
+export async function round({ path, format, options, warm, length, doors, led }) {
   connections.length = asked = 0;
-  const call = path === "peer" ? direct(format) : served(options);
+  const call = path === "peer" ? direct(format, led ? /** @type {any} */ (window).way : undefined) : served(options, doors);
   const late = pause(MEETING_LIMIT).then(() => Promise.reject(new Error(`no call within ${MEETING_LIMIT} ms`)));
   const { received, stop } = await Promise.race([call, late]);
   late.catch(() => {});

@@ -6,7 +6,8 @@
 //! pages and WebSockets on, tells each side of its own UDP ports in place of the other's
 //! (`signalling`), and so carries all their media, ICE and DTLS included, through a [`Link`] each
 //! way (`forwarder`, `link`). It works for whatever speaks the protocol: browsers and
-//! `ducksouppeer`s. What has passed and what was lost is in its tally (`tally`).
+//! `ducksouppeer`s. What has passed and what was lost is in its tally (`tally`). A call without a
+//! server goes through the same links when its ends ask for the way.
 
 mod forwarder;
 mod gate;
@@ -28,6 +29,7 @@ pub(crate) use tally::{Event, Passage, Tally};
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A link as options say it.
@@ -132,19 +134,35 @@ fn blackout(text: &str) -> Result<Range<Duration>, String> {
         .ok_or_else(|| "two numbers of seconds are needed, as 5..7.5".to_owned())
 }
 
-/// Keeps a gate open until it is interrupted, then prints what has passed.
+/// Keeps a gate open until it is interrupted, then prints what has passed. Whoever calls without a
+/// server asks for ways through the same links on standard input: an address of this machine a
+/// line, each answered by the one to send to in its place.
 ///
 /// # Errors
 /// When there can be no gate.
 pub(crate) fn run(args: &NetworkArgs) -> anyhow::Result<()> {
     let (up, down) = args.links();
-    let gate = Gate::open(&args.server, up, down)?;
+    let gate = Gate::open(&args.server, up.clone(), down.clone())?;
     let page = gate.uri().replacen("ws", "http", 1);
     println!("{}\npages: {}", gate.uri(), page.trim_end_matches("ws"));
+    // It ends with the process.
+    std::thread::spawn(move || answer(up, down));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(tokio::signal::ctrl_c()).context("no signals")?;
     println!("{}", serde_json::to_string_pretty(&gate.close())?);
     Ok(())
+}
+
+/// A way for each address on standard input; what is none is answered by a dash.
+fn answer(up: Link, down: Link) {
+    let Ok((forwarder, fronts)) = Forwarder::new(up, down, 0, Arc::default()) else {
+        return;
+    };
+    std::thread::spawn(|| forwarder.run());
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let front = line.trim().parse().ok().and_then(|address| fronts.open(address).ok());
+        println!("{}", front.map_or("-".to_owned(), |front| front.to_string()));
+    }
 }
 
 #[cfg(test)]
