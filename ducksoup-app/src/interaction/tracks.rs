@@ -303,6 +303,7 @@ mod tests {
     fn what_reports_did_to_a_stream_is_read_from_its_own_jitter_buffer() {
         gst::init().unwrap();
         let mut harness = Harness::new_parse("rtpjitterbuffer name=jitter faststart-min-packets=1");
+        harness.use_systemclock();
         harness.set_src_caps_str(
             "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=111,ssrc=(uint)7",
         );
