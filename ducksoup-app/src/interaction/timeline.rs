@@ -267,9 +267,10 @@ mod tests {
         assert_eq!(off(0, None, 0), (1000, None));
         // It was taken 30 ms before the jitter buffer says so at best, by a clock of its own.
         assert_eq!(off(1, Some(70_000 + 20 - 30), 0), (1000, Some(-68_970)));
-        assert_eq!(off(2, None, 20), (980, Some(-68_970)));
+        // Nearly at once.
+        assert_eq!(off(2, None, 20), (981, Some(-68_970)));
         assert_eq!(off(5, Some(70_000 + 100 - 30), 20), (980, Some(-68_970)));
-        assert_eq!(off(6, None, 0), (1000, Some(-68_970)));
+        assert_eq!(off(6, None, 0), (999, Some(-68_970)));
     }
 
     #[test]

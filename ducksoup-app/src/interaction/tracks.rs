@@ -328,24 +328,4 @@ mod tests {
         harness.push_upstream_event(newcomer);
         assert_eq!(asked(&mut harness), 1, "who came after the keyframe waits for no window");
     }
-
-    #[test]
-    fn what_reports_did_to_a_stream_is_read_from_its_own_jitter_buffer() {
-        gst::init().unwrap();
-        let mut harness = Harness::new_parse("rtpjitterbuffer name=jitter faststart-min-packets=1");
-        harness.set_src_caps_str(
-            "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=111,ssrc=(uint)7",
-        );
-        let mut packet = gst::Buffer::from_mut_slice([0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 1]);
-        packet.get_mut().unwrap().set_dts(gst::ClockTime::ZERO);
-        harness.push(packet).unwrap();
-        harness.pull().unwrap();
-        let bin = harness.element().unwrap();
-        let [own, other] = [7, 8].map(|ssrc| Reports::of(&bin, Some(ssrc)));
-        let jitter = bin.downcast_ref::<gst::Bin>().unwrap().by_name("jitter").unwrap();
-        for (offset, moved) in [(0, 0), (20, 0), (20, 20), (5, 5), (30, 5), (30, 30)] {
-            jitter.set_property("ts-offset", offset * 1_000_000i64);
-            assert_eq!((own.moved(), other.moved()), (moved * 1_000_000, 0), "{offset}");
-        }
-    }
 }
