@@ -90,7 +90,7 @@ async function recorded(server, interaction) {
   const missing = (/** @type {string} */ pad) =>
     dry
       .filter((/** @type {any} */ track) => track.pad === pad)
-      .flatMap(({ gaps }) => gaps ?? [])
+      .flatMap((/** @type {any} */ { gaps }) => gaps ?? [])
       .reduce((/** @type {number} */ sum, /** @type {any} */ { from, to }) => sum + (to - from) / 1e6, 0);
   const checked = await promisify(execFile)(await program(), ["verify", folder]).then(
     () => true,

@@ -17,6 +17,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// Longest wait for a missing packet of sound, in ms. Nobody sends one again (browsers take no NACK for
+/// sound), so it is only overtaken or lost; the next one is 20 ms behind it, and what is overtaken by
+/// one packet is mostly 20 to 30 ms late. Waiting for the ceiling of pictures would make receivers keep so much
+/// more sound in hand (measured: 46 ms later at 2 % loss).
+const SOUND_CEILING: u32 = 30;
+
 /// Links the browser's tracks to their chains. A pad must be linked when the callback returns.
 pub fn link_as_they_come(
     webrtcbin: &gst::Element,
@@ -56,7 +62,12 @@ pub fn link_as_they_come(
             drop(old.unlink(sink));
         }
         let ssrc = structure.and_then(|structure| structure.get::<u32>("ssrc").ok());
-        let reports = Reports::of(webrtcbin, ssrc);
+        let buffer = jitter_buffer(webrtcbin, ssrc);
+        if let (Kind::Audio, Some(buffer)) = (kind, &buffer) {
+            let ceiling: u32 = buffer.property("latency");
+            buffer.set_property("latency", ceiling.min(SOUND_CEILING));
+        }
+        let reports = Reports::of(buffer.as_ref());
         keep_pace(pad, *codec, &beginning, &lags, reports, connection, &inputs);
         watch_requests(pad, kind, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
@@ -175,6 +186,19 @@ impl Beginning {
     }
 }
 
+/// The jitter buffer of the stream that comes out of `webrtcbin` with this SSRC.
+fn jitter_buffer(webrtcbin: &gst::Element, ssrc: Option<u32>) -> Option<gst::Element> {
+    let ssrc = ssrc?;
+    let is_its = |element: &gst::Element| {
+        let caps = || element.static_pad("src")?.current_caps();
+        let its = |caps: gst::Caps| caps.structure(0)?.get::<u32>("ssrc").ok();
+        element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER)
+            && caps().and_then(its) == Some(ssrc)
+    };
+    let all = webrtcbin.downcast_ref::<gst::Bin>()?.iterate_recurse();
+    all.into_iter().flatten().find(is_its)
+}
+
 /// What sender reports have done to a stream: its jitter buffer moves it by so much.
 #[derive(Debug)]
 struct Reports {
@@ -183,19 +207,9 @@ struct Reports {
 }
 
 impl Reports {
-    /// Of the stream that comes out of `webrtcbin` with this SSRC.
-    fn of(webrtcbin: &gst::Element, ssrc: Option<u32>) -> Self {
-        let is_its = |element: &gst::Element| {
-            let caps = || element.static_pad("src")?.current_caps();
-            let its = |caps: gst::Caps| caps.structure(0)?.get::<u32>("ssrc").ok();
-            element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER)
-                && ssrc.is_some()
-                && caps().and_then(its) == ssrc
-        };
-        let bin = webrtcbin.downcast_ref::<gst::Bin>();
-        let all = bin.into_iter().flat_map(|bin| bin.iterate_recurse().into_iter().flatten());
-        let buffer = all.into_iter().find(is_its).map(|element| element.downgrade());
-        Self { buffer, before: AtomicI64::new(0) }
+    /// Of the stream that comes out of this jitter buffer.
+    fn of(buffer: Option<&gst::Element>) -> Self {
+        Self { buffer: buffer.map(gst::Element::downgrade), before: AtomicI64::new(0) }
     }
 
     /// By how much the next packet was moved, in ns; positive is later. A report may come between its way through
