@@ -136,9 +136,13 @@ pub(crate) fn sound(track: &Track, chirps: &[usize], heard: &[usize]) -> Option<
         }
     }
     let shift = median(&shifts)?.round() as i64;
+    // From the packet without which it could not have left: how irregularly those before it came is
+    // the network's doing. What of that packet is not yet in it is heard that much later.
     let stays = out.iter().filter_map(|(begin, (left, _))| {
-        let at = came(begin - shift)?;
-        Some((*left, left - at))
+        let last = begin - shift + packet - 1;
+        let at = entered.get(&last.div_euclid(packet))?;
+        let rest = packet - 1 - last.rem_euclid(packet);
+        Some((*left, left - at + rest as f64 / rate))
     });
     Some(Passed { stays: stays.collect(), played })
 }
