@@ -8,6 +8,7 @@ mod counts;
 mod janus;
 mod network;
 mod page;
+mod quality;
 mod recordings;
 mod server;
 
@@ -35,6 +36,8 @@ enum Command {
     Join(cost::JoinArgs),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
+    /// What does speed cost in quality?
+    Quality(quality::Args),
     /// Do the recordings of one conversation share one time?
     Recordings(Box<recordings::Args>),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Idle(args) => cost::run_idle(&args),
         Command::Join(args) => cost::run_join(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
+        Command::Quality(args) => quality::run(&args),
         Command::Recordings(args) => recordings::run(&args),
     };
     match done {
