@@ -10,6 +10,7 @@ mod live;
 mod machine;
 mod network;
 mod page;
+mod quality;
 mod recordings;
 mod server;
 
@@ -39,6 +40,8 @@ enum Command {
     Live(live::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
+    /// What does speed cost in quality?
+    Quality(quality::Args),
     /// Do the recordings of one conversation share one time?
     Recordings(Box<recordings::Args>),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Join(args) => cost::run_join(&args),
         Command::Live(args) => live::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
+        Command::Quality(args) => quality::run(&args),
         Command::Recordings(args) => recordings::run(&args),
     };
     match done {

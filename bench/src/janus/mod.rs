@@ -164,8 +164,9 @@ fn janus(count: usize, media: &Media, format: Format, time: Duration) -> anyhow:
     let mut feeds = Vec::new();
     for _ in 0..count {
         let (endpoint, offer) = Endpoint::publish(media, format)?;
-        let (feed, answer) = room.publish(&offer)?;
+        let (handle, feed, answer) = room.publish(&offer)?;
         endpoint.hear(WebRTCSDPType::Answer, &answer)?;
+        room.wait_up(handle)?;
         endpoints.push(endpoint);
         feeds.push(feed);
     }

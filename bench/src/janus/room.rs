@@ -5,6 +5,7 @@
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -31,6 +32,8 @@ pub(crate) struct Room {
     socket: Socket,
     session: u64,
     transactions: u64,
+    /// The handles whose media flow.
+    up: HashSet<u64>,
 }
 
 /// All modules of a kind but this one.
@@ -91,8 +94,15 @@ impl Room {
                 return Err(error);
             }
         };
-        let mut room =
-            Self { process, _folder: folder, runtime, socket, session: 0, transactions: 0 };
+        let mut room = Self {
+            process,
+            _folder: folder,
+            runtime,
+            socket,
+            session: 0,
+            transactions: 0,
+            up: HashSet::new(),
+        };
         let created = room.ask(json!({"janus": "create"}))?;
         room.session = number(&created, "/data/id")?;
         Ok(room)
@@ -103,19 +113,18 @@ impl Room {
         self.process.id()
     }
 
-    /// Somebody publishes what `offer` says; gives their feed and the answer, once `make` has made the
-    /// offer.
+    /// Somebody publishes what `offer` says; gives their handle, their feed and the answer.
     ///
     /// # Errors
     /// When Janus does not want it.
-    pub(crate) fn publish(&mut self, offer: &str) -> anyhow::Result<(u64, String)> {
+    pub(crate) fn publish(&mut self, offer: &str) -> anyhow::Result<(u64, u64, String)> {
         let handle = self.attach()?;
         let join = json!({"request": "join", "ptype": "publisher", "room": ROOM});
         let joined = self.tell(handle, join, None)?;
         let feed = number(&joined, "/plugindata/data/id")?;
         let offer = json!({"type": "offer", "sdp": offer});
         let answer = self.tell(handle, json!({"request": "publish"}), Some(offer))?;
-        Ok((feed, text(&answer, "/jsep/sdp")?))
+        Ok((handle, feed, text(&answer, "/jsep/sdp")?))
     }
 
     /// Somebody wants these feeds; gives what they are offered.
@@ -157,6 +166,21 @@ impl Room {
         Ok(event)
     }
 
+    /// Waits until a connection stands: nobody can subscribe to a feed before.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn wait_up(&mut self, handle: u64) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while !self.up.contains(&handle) {
+            anyhow::ensure!(since.elapsed() < LIMIT, "a connection to Janus does not stand");
+            std::thread::sleep(Duration::from_millis(20));
+            // What happened meanwhile is read along.
+            self.ask(json!({"janus": "keepalive"}))?;
+        }
+        Ok(())
+    }
+
     /// Sends a request and waits for what is more than an acknowledgement.
     fn ask(&mut self, mut request: Value) -> anyhow::Result<Value> {
         self.transactions += 1;
@@ -165,14 +189,20 @@ impl Room {
         if self.session != 0 {
             request["session_id"] = self.session.into();
         }
-        let Self { runtime, socket, .. } = self;
+        // A sign of life is acknowledged, and no more.
+        let keeps = request["janus"] == "keepalive";
+        let Self { runtime, socket, up, .. } = self;
         runtime.block_on(async {
             socket.send(Message::text(request.to_string())).await?;
             let answer = async {
                 while let Some(message) = socket.next().await {
                     let Message::Text(text) = message? else { continue };
                     let said: Value = serde_json::from_str(&text)?;
-                    if said["transaction"] == *transaction && said["janus"] != "ack" {
+                    if said["janus"] == "webrtcup" {
+                        up.extend(said["sender"].as_u64());
+                    }
+                    let is_answer = said["janus"] != "ack" || keeps;
+                    if said["transaction"] == *transaction && is_answer {
                         anyhow::ensure!(said["janus"] != "error", "Janus: {said}");
                         return Ok(said);
                     }
