@@ -5,6 +5,9 @@
 
 mod cost;
 mod counts;
+mod janus;
+mod live;
+mod machine;
 mod network;
 mod page;
 mod recordings;
@@ -26,10 +29,14 @@ enum Command {
     Cost(cost::CostArgs),
     /// Is every picture and every packet in the recording?
     Counts(counts::Args),
+    /// What does it cost to hand packets on, beside Janus?
+    Forwarding(janus::Args),
     /// What does a server cost that has nothing to do?
     Idle(cost::IdleArgs),
     /// How long does it take from joining to the first picture?
     Join(cost::JoinArgs),
+    /// How long do sound and pictures stay in the server?
+    Live(live::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// Do the recordings of one conversation share one time?
@@ -40,8 +47,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Cost(args) => cost::run_cost(&args),
         Command::Counts(args) => counts::run(&args),
+        Command::Forwarding(args) => janus::run(&args),
         Command::Idle(args) => cost::run_idle(&args),
         Command::Join(args) => cost::run_join(&args),
+        Command::Live(args) => live::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Recordings(args) => recordings::run(&args),
     };

@@ -3,11 +3,12 @@
 //! A server with people in it, and what it uses meanwhile.
 
 use super::media::Media;
-use super::participant::{Event, Participant, Reception, Word};
+use super::participant::{Event, Participant, Received, Reception, Word};
 use super::processes::Family;
 use crate::server::Server;
 use anyhow::Context as _;
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -135,17 +136,16 @@ pub(crate) struct Reading {
 /// When there is nothing to look at.
 pub(crate) fn read(
     mut look: impl FnMut() -> anyhow::Result<Family>,
-    guests: &[Participant],
+    receivers: &[Arc<Received>],
     time: Duration,
 ) -> anyhow::Result<Reading> {
     let got = || {
-        let sum = |(bytes, pictures), guest: &Participant| {
-            let received = &guest.received;
+        let sum = |(bytes, pictures), received: &Arc<Received>| {
             let more =
                 (received.bytes.load(Ordering::Relaxed), received.pictures.load(Ordering::Relaxed));
             (bytes + more.0, pictures + more.1)
         };
-        guests.iter().fold((0, 0), sum)
+        receivers.iter().fold((0, 0), sum)
     };
     let (before, had) = (look()?, got());
     std::thread::sleep(time);

@@ -12,6 +12,7 @@ use super::rounds::{Rounds, verdict};
 use crate::counts::Format;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Before a reading begins: encoders and sender reports have settled.
@@ -163,7 +164,8 @@ fn serve(
     guests.iter().try_for_each(super::participant::Participant::join)?;
     house.wait(&(0..count).collect::<Vec<_>>(), &Event::Started)?;
     std::thread::sleep(SETTLE);
-    let reading = read(|| house.look(), &guests, time)?;
+    let received: Vec<_> = guests.iter().map(|guest| Arc::clone(&guest.received)).collect();
+    let reading = read(|| house.look(), &received, time)?;
     drop(guests);
     house.close()?;
     Ok(reading)

@@ -17,6 +17,7 @@ mod scene;
 
 pub(crate) use cpu::Args as CostArgs;
 pub(crate) use cpu::run as run_cost;
+pub(crate) use cpu::{BITRATE, camera, options};
 pub(crate) use idle::Args as IdleArgs;
 pub(crate) use idle::run as run_idle;
 pub(crate) use join::Args as JoinArgs;

@@ -17,9 +17,11 @@
 //! | [`tuning`] | what `config/gst.yml` says, held against the elements |
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
+//! | [`shortcut`] | past a queue of webrtcbin |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rehearsal`] | what would take long the first time |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`bandwidth`] | what a connection can take, either way (an estimator, and pure rules) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
@@ -29,7 +31,9 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod bandwidth;
 pub mod candidates;
+pub mod capture;
 pub mod carrier;
 pub mod chain;
 pub mod counters;
@@ -39,8 +43,8 @@ pub mod events;
 pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
+mod hearing;
 pub mod input;
-pub mod insistence;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;
@@ -54,7 +58,10 @@ pub mod plots;
 pub mod rehearsal;
 pub mod rtcp;
 pub mod sdp;
+pub mod shortcut;
+mod silence;
 pub mod stage;
+mod standing;
 pub mod stats;
 pub mod template;
 pub mod terms;

@@ -71,6 +71,12 @@ impl Traffic {
         self.outgoing.insert(ssrc, outgoing);
     }
 
+    /// Whether this is a stream to the browser.
+    #[must_use]
+    pub fn sends(&self, ssrc: u32) -> bool {
+        self.outgoing.contains_key(&ssrc)
+    }
+
     /// Somebody wants a keyframe of the browser.
     pub fn wants_keyframe(&mut self, by: AskedBy) {
         self.wanted.push(by);

@@ -6,7 +6,7 @@ use super::imp::{CAT, Mixer};
 use super::lane::Lane;
 use super::lock;
 use super::pad::MixerSrcPad;
-use super::throttle::Urgency;
+use crate::keyframes::Urgency;
 use crate::estimate;
 use gst::{prelude::*, subclass::prelude::*};
 
@@ -15,11 +15,11 @@ impl Mixer {
         let Some((id, receiver)) = self.receiver_of(pad) else {
             return false;
         };
-        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+        if let Some(urgency) = Urgency::of(event) {
             receiver.with(id, Lane::count_request);
             let source = lock(&self.board).source_of(id);
             if let Some(sink) = source {
-                self.ask(&sink, Urgency::Repair);
+                self.ask(&sink, urgency);
             }
             return true;
         }
