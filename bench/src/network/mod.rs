@@ -207,7 +207,16 @@ mod tests {
         let changing = Link { changes, ..Link::default() };
         let options = "--then 20:any --then 10:600000 --way up";
         assert_eq!(links(options), Some((changing, Link::default())), "in their order");
-        for wrong in ["--then 3", "--then x:any", "--then 3:some", "--loss 3", "--loss x", "--blackout 5", "--blackout 7..5", "--queue 5"] {
+        for wrong in [
+            "--then 3",
+            "--then x:any",
+            "--then 3:some",
+            "--loss 3",
+            "--loss x",
+            "--blackout 5",
+            "--blackout 7..5",
+            "--queue 5",
+        ] {
             assert_eq!(links(wrong), None, "{wrong}");
         }
     }

@@ -9,6 +9,7 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
 //! | [`candidates`] | which addresses browsers are told of (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
@@ -55,6 +56,7 @@ pub mod overlay;
 pub mod peer;
 pub mod pipelines;
 pub mod plots;
+pub mod ration;
 pub mod rehearsal;
 pub mod rtcp;
 pub mod sdp;

@@ -218,6 +218,32 @@ mod tests {
         assert_eq!(traffic.passes(&of_others), [], "no stream of the browser");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_browser_says_no_stream_comes_or_goes(
+            packets in proptest::collection::vec(
+                (200..208_u8, 0..32_u8, proptest::collection::vec(proptest::prelude::any::<u32>(), 0..20)),
+                0..20,
+            ),
+            cut in 0..40_usize,
+        ) {
+            let mut traffic = traffic();
+            let (before, route) = (traffic.streams(), ("ben".to_owned(), Kind::Video));
+            let packets: Vec<_> =
+                packets.iter().map(|(number, format, words)| (*number, *format, words.as_slice())).collect();
+            let mut hostile = compound(Direction::Received, &packets);
+            hostile.bytes.truncate(hostile.bytes.len().saturating_sub(cut));
+            let findings = traffic.passes(&hostile);
+            for finding in findings {
+                let is_known = matches!(&finding, Finding::Loss { route: of, .. } if *of == route);
+                proptest::prop_assert!(is_known, "{finding:?}");
+            }
+            let after = traffic.streams();
+            proptest::prop_assert_eq!(after.incoming, before.incoming);
+            proptest::prop_assert!(after.outgoing.keys().eq([&route]));
+        }
+    }
+
     #[test]
     fn a_browser_that_changes_its_stream_is_known_by_the_new_one() {
         let mut traffic = traffic();

@@ -224,9 +224,8 @@ impl Lane {
                 .or_else(|| of_source.and_then(rate))
                 .and_then(|rate| u32::try_from(rate).ok())
                 .unwrap_or(DEFAULT_CLOCK_RATE),
-            extensions: extensions.and_then(|of_source| {
-                Extensions::between(&extmap(of_source), &extmap(structure))
-            }),
+            extensions: extensions
+                .and_then(|of_source| Extensions::between(&extmap(of_source), &extmap(structure))),
             caps,
         })
     }

@@ -6,8 +6,8 @@ use super::imp::{CAT, Mixer};
 use super::lane::Lane;
 use super::lock;
 use super::pad::MixerSrcPad;
-use crate::keyframes::Urgency;
 use crate::estimate;
+use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 
 impl Mixer {

@@ -22,8 +22,8 @@ pub(super) mod sink {
     use crate::ducksoupmixer::keyframe::Codec;
     use crate::ducksoupmixer::receiver::Receiver;
     use crate::ducksoupmixer::routing::Kind;
-    use crate::keyframes::Requests;
     use crate::ducksoupmixer::{MediaKind, Mixer, MixerSrcPad, lock};
+    use crate::keyframes::Requests;
     use gst::{glib, prelude::*, subclass::prelude::*};
     use std::sync::{Arc, Mutex, OnceLock};
 

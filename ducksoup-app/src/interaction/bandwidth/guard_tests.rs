@@ -120,9 +120,11 @@ fn jitter_is_no_queue() {
 
 #[test]
 fn few_losses_lower_nothing_and_many_do() {
-    for (one_lost_of, ms, expected) in
-        [(50, 10_000, BOUNDS.max..=BOUNDS.max), (20, 10_000, BOUNDS.max..=BOUNDS.max), (4, 2000, 400_000..=1_200_000)]
-    {
+    for (one_lost_of, ms, expected) in [
+        (50, 10_000, BOUNDS.max..=BOUNDS.max),
+        (20, 10_000, BOUNDS.max..=BOUNDS.max),
+        (4, 2000, 400_000..=1_200_000),
+    ] {
         let weather = Weather { one_lost_of, ..FAIR };
         let held = Line::new().send(800_000, ms, weather, |held| held);
         assert!(expected.contains(&held), "one of {one_lost_of}: {held}");

@@ -172,7 +172,7 @@ fn feedback_becomes_an_estimate_and_hostile_packets_change_nothing() {
     call.goes_on(75);
     let told: Vec<_> = call.inputs.try_iter().collect();
     assert!(told.is_empty(), "{told:?}");
-    assert_eq!(lock(&call.shared.downlink).guard.held, BOUNDS.max);
+    assert_eq!(lock(&call.shared.downlink).told, Some(BOUNDS.max));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::interaction::input::{Input, Inputs, PeerInput};
 use crate::interaction::sdp::{Codec, Kind};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
-use gstducksoup::estimate;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use gstducksoup::estimate;
 
 /// Another participant's track on its way to this peer.
 #[derive(Debug)]
