@@ -50,7 +50,8 @@ impl Hearing {
         if percent >= own.percent || own.until <= now {
             *own = Loss { percent, until: now + HOLD };
         }
-        let others = self.losses.iter().filter(|((whose, _), loss)| whose == source && loss.until > now);
+        let others =
+            self.losses.iter().filter(|((whose, _), loss)| whose == source && loss.until > now);
         let worst = others.map(|(_, loss)| loss.percent).max().unwrap_or(0);
         let told = self.told.insert(source.to_owned(), worst).unwrap_or(0);
         (told != worst).then_some(worst)
@@ -64,10 +65,11 @@ impl Hearing {
 
 /// A part as a percentage, rounded up to a step.
 fn steps(part: f64) -> u32 {
-    (1..=MOST / STEP).map(|step| step * STEP).find(|percent| part * 100.0 <= f64::from(*percent)).map_or(
-        MOST,
-        |percent| if part <= 0.0 { 0 } else { percent },
-    )
+    if part <= 0.0 {
+        return 0;
+    }
+    let mut steps = (1..=MOST / STEP).map(|step| step * STEP);
+    steps.find(|percent| part * 100.0 <= f64::from(*percent)).unwrap_or(MOST)
 }
 
 /// Tells an encoder of sound what to expect.
@@ -101,8 +103,7 @@ mod tests {
             (14, "ann", "ben", 0.0, Some(0)),
             (15, "ann", "ben", 0.9, Some(25)),
         ] {
-            let told =
-                hearing.reported(source, &user(receiver), part, Duration::from_secs(at));
+            let told = hearing.reported(source, &user(receiver), part, Duration::from_secs(at));
             assert_eq!(told, expected, "at {at} s");
         }
     }
@@ -135,7 +136,8 @@ mod tests {
         crate::interaction::tuning::set(&encoder, "opus", &settings.elements["opus"])
             .expect("its settings");
         let mut harness = gst_check::Harness::with_element(&encoder, Some("sink"), Some("src"));
-        harness.set_src_caps_str("audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1");
+        harness
+            .set_src_caps_str("audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1");
         let mut share = |expected: Option<u32>| {
             if let Some(percent) = expected {
                 tell(&encoder, percent);

@@ -638,9 +638,7 @@ impl Lifecycle {
     /// Whether a connection has lost its socket.
     fn is_deaf(&self, connection: Connection) -> bool {
         let mut seats = self.seats.values();
-        seats.any(|seat| {
-            seat.silence.is_deaf() && seat.presence.connection() == Some(connection)
-        })
+        seats.any(|seat| seat.silence.is_deaf() && seat.presence.connection() == Some(connection))
     }
 
     fn connections(&self) -> Vec<(Identifier, Connection)> {

@@ -153,9 +153,7 @@ impl Plan {
                         _ => panic!("{step}"),
                     },
                 },
-                "media" => {
-                    Input::Media { connection: connection(1), flowing: words[2] == "back" }
-                }
+                "media" => Input::Media { connection: connection(1), flowing: words[2] == "back" },
                 "failed" => Input::Failed { connection: connection(1) },
                 "files" => Input::FilesFinished([(user(words[1]), vec!["path".into()])].into()),
                 "timeout" => Input::Timeout,

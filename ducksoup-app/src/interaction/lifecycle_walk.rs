@@ -224,7 +224,8 @@ impl Walk {
             |user: &&Identifier| lifecycle.seats[*user].presence != (Presence::Away { told: true });
         let users: BTreeSet<&Identifier> = lifecycle.seats.keys().filter(present).collect();
         // Who has lost the socket hears nothing.
-        let heeding = |(connection, _): &(&Connection, _)| !self.witness.closed.contains(connection);
+        let heeding =
+            |(connection, _): &(&Connection, _)| !self.witness.closed.contains(connection);
         for (connection, user) in self.witness.open.iter().filter(heeding) {
             let known = self.witness.known[connection].iter();
             let expected: Vec<_> = users.iter().filter(|other| **other != user).collect();

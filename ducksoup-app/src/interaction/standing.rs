@@ -38,9 +38,7 @@ impl Standing {
     /// A control of a participant's effects is accepted.
     pub(super) fn accepted(&mut self, of: &Identifier, control: &Control) {
         let controls = &mut self.0.entry(of.clone()).or_default().controls;
-        controls.retain(|held| {
-            (&held.name, &held.property) != (&control.name, &control.property)
-        });
+        controls.retain(|held| (&held.name, &held.property) != (&control.name, &control.property));
         controls.push(Control { user: None, duration_ms: 0, ..control.clone() });
     }
 }
@@ -74,11 +72,8 @@ mod tests {
         for (property, value) in [("pitch", 0.8), ("rate", 2.0), ("pitch", 1.25)] {
             standing.accepted(&ann.user, &control(property, value));
         }
-        let held = |property, value| Control {
-            user: None,
-            duration_ms: 0,
-            ..control(property, value)
-        };
+        let held =
+            |property, value| Control { user: None, duration_ms: 0, ..control(property, value) };
         assert_eq!(standing.joins(&ann), [held("rate", 2.0), held("pitch", 1.25)]);
         assert_eq!(standing.joins(&options("ben", "pitch name=voice")), [], "each has their own");
     }

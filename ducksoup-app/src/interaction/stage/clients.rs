@@ -115,7 +115,12 @@ impl Stage {
     }
 
     /// Brings the effects of one who came back to where controls had brought them.
-    pub(super) fn restore(&mut self, connection: Connection, user: &Identifier, standing: &[Control]) {
+    pub(super) fn restore(
+        &mut self,
+        connection: Connection,
+        user: &Identifier,
+        standing: &[Control],
+    ) {
         for control in standing {
             let Some(peer) = self.graph.peer(connection) else {
                 return;
