@@ -155,7 +155,7 @@ impl Room {
     }
 
     /// Says something to the plugin and waits for its event.
-    fn tell(&mut self, handle: u64, body: Value, jsep: Option<Value>) -> anyhow::Result<Value> {
+    fn tell(&mut self, handle: u64, body: &Value, jsep: Option<Value>) -> anyhow::Result<Value> {
         let mut message = json!({"janus": "message", "handle_id": handle, "body": body});
         if let Some(jsep) = jsep {
             message["jsep"] = jsep;
