@@ -32,6 +32,7 @@ bench: build node_modules
 	-target/release/ducksoup-bench recordings --participants 4 --seconds 20
 	-target/release/ducksoup-bench recordings --participants 2 --seconds 20 --loss 0.03 --jitter 30
 	-target/release/ducksoup-bench counts --duration 10
+	-target/release/ducksoup-bench live --rounds 1 --seconds 10 --floor 5
 	-node bench/browsers.mjs --seconds 20
 
 node_modules: package-lock.json

@@ -5,7 +5,7 @@
  * What the server adds to a call between two Chromiums, and how long it takes to join one. Both ends are in
  * one page, so on one clock; rounds peer to peer and through the server take turns.
  *
- *     node bench/live.mjs [--format VP8] [--rounds 5] [--seconds 6] [--size 640x480] [--page bench/RESULTS.md]
+ *     node bench/live.mjs [--format VP8] [--rounds 5] [--seconds 6] [--size 640x480] [--ways identity,bypass] [--page bench/RESULTS.md]
  *     node bench/live.mjs --joins 15 [--format H264] [--page bench/RESULTS.md]
  */
 
@@ -18,10 +18,10 @@ import { openBrowser } from "../tests/system/browser.js";
 import { Server } from "../tests/system/server.js";
 import { measured, write } from "./table.mjs";
 
-/** ms that a call goes on before it is measured: senders raise their bitrate for 3 s. */
-const WARM = 3500;
-/** ms that the first participant is there before the last one joins. */
-const ALONE = 1200;
+/** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, and the buffer for sound grows in the commotion of the start and shrinks slowly. */
+const WARM = 8000;
+/** ms that the first participant is there before the last one joins: by then the next stage has rehearsed. */
+const ALONE = 2500;
 /** What the server may add, in ms. */
 const GOALS = { picture: 8, sound: 10 };
 /** ms from `render` to the first picture of the other. */
@@ -34,6 +34,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "6" },
     size: { type: "string", default: "640x480" },
+    ways: { type: "string", default: "peer to peer,identity" },
     joins: { type: "string" },
     page: { type: "string" },
     verbose: { type: "boolean", default: false },
@@ -43,11 +44,13 @@ const { format, rounds, seconds, joins, page: results, verbose } = values;
 const [width, height] = values.size.split("x").map(Number);
 
 /** The ways that a call can go; `identity` decodes, passes effects that change nothing as long as they are told nothing, encodes and records. */
-const WAYS = [
+const ALL_WAYS = [
   { name: "peer to peer", path: "peer", peer: {} },
   { name: "identity", path: "server", peer: { audioFx: "volume name=a", videoFx: "videobalance name=v" } },
   { name: "bypass", path: "server", peer: { recordingMode: "bypass" } },
 ];
+const [DIRECT, IDENTITY] = ALL_WAYS;
+const WAYS = ALL_WAYS.filter(({ name }) => name === DIRECT.name || values.ways.includes(name));
 
 /** @param {number[]} values */
 const sorted = (values) => [...values].sort((a, b) => a - b);
@@ -76,6 +79,8 @@ function summary({ pictures, sounds, video, audio, sent }) {
     "picture p95": quantile(delays, 0.95),
     coming: mean(coming),
     sound: median(sounds),
+    // What is not the browser's own buffer: the way, and the codecs on it.
+    way: median(sounds) - each("jitterBufferDelay", "jitterBufferEmittedCount", audio),
     "sound spread": quantile(sounds, 0.95) - quantile(sounds, 0.05),
     pictures: pictures.length,
     sounds: sounds.length,
@@ -114,21 +119,21 @@ async function adds(call) {
   }
   const of = (/** @type {string} */ name, /** @type {string} */ what) => (found.get(name) ?? []).map((summary) => summary[what]);
   return WAYS.map(({ name }) => {
-    const added = (/** @type {string} */ what) => of(name, what).map((value, round) => value - of(WAYS[0].name, what)[round]);
+    const added = (/** @type {string} */ what) => of(name, what).map((value, round) => value - of(DIRECT.name, what)[round]);
     const judged = (/** @type {"picture" | "sound"} */ what) =>
-      name === WAYS[0].name ? "–" : `${spread(added(what))}${median(added(what)) <= GOALS[what] ? "" : " **missed**"}`;
+      name === DIRECT.name ? "–" : `${spread(added(what))}${median(added(what)) <= GOALS[what] ? "" : " **missed**"}`;
     const middle = (/** @type {string} */ what) => ms(median(of(name, what)));
     return [
       `${format} ${name}`,
       ...[judged("picture"), judged("sound"), middle("picture"), middle("coming"), middle("picture buffer"), middle("decode")],
-      ...[middle("sound"), middle("sound buffer"), middle("sound jitter"), middle("step"), middle("kbit/s in"), middle("lost")],
+      ...[middle("sound"), middle("sound buffer"), name === DIRECT.name ? "–" : spread(added("way")), middle("sound jitter"), middle("step"), middle("kbit/s in"), middle("lost")],
     ];
   });
 }
 
 const HEAD = [
   ...["way", "adds to a picture (goal ≤ 8)", "adds to a sound (goal ≤ 10)", "picture", "until it has come", "its buffer", "its decoder"],
-  ...["sound", "its buffer", "its jitter", "between pictures, p95", "kbit/s", "packets lost"],
+  ...["sound", "its buffer", "added without it", "its jitter", "between pictures, p95", "kbit/s", "packets lost"],
 ];
 
 /** When a step of a trace happened first. @param {import("./live_page.mjs").Joining} joining @param {number} who @param {string} what */
@@ -149,13 +154,15 @@ const STEPS = /** @type {[string, (joining: import("./live_page.mjs").Joining) =
   ["second answer", (joining) => again(joining, 1, "> client_answer")],
   ["sees the other (goal ≤ 500)", ({ last }) => last],
   ["is seen", ({ first }) => first],
+  ["offer to the one who came first", ({ offered }) => offered],
 ]);
 
 /** @param {(peer: Record<string, unknown>) => Promise<import("./live_page.mjs").Joining>} join */
 async function joined(join) {
+  /** @type {import("./live_page.mjs").Joining[]} */
   const all = [];
   for (let n = 0; n < Number(joins); n++) {
-    const joining = await join(WAYS[1].peer);
+    const joining = await join(IDENTITY.peer);
     all.push(joining);
     if (verbose) {
       console.log(joining.trace.map(({ at, who, what }) => `${ms(at)} ${who} ${what}`).join("\n"));

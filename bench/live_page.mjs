@@ -5,7 +5,7 @@
  * chirps, and what the other end sees and hears of them, peer to peer or through the server.
  */
 
-import { NUMBERS, blockArea, blocks, read } from "./barcode.js";
+import { NUMBERS, blockArea, blocks, read } from "../tests/system/barcode.js";
 import { PAUSES, RATE, chirp, delays } from "./live_sound.mjs";
 
 /** Pictures a second. */
@@ -26,11 +26,11 @@ const shownAt = [];
 const spoken = [];
 /** Each connection of this call. @type {RTCPeerConnection[]} */
 const connections = [];
-/** How many sockets this call has opened. */
-let sockets = 0;
+/** How many sockets this call has opened, and how often it asked for a camera: one for each participant. */
+let [sockets, asked] = [0, 0];
 /** What happens to each socket and connection while somebody joins. @type {{at: number, who: number, what: string}[]} */
 let trace = [];
-/** @type {MediaStream} */
+/** What each end sends: cameras of two people do not beat together. @type {MediaStream[]} */
 let captured;
 /** @type {AudioContext} */
 let context;
@@ -43,8 +43,10 @@ const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(
 /**
  * A picture with some life in it: a texture that drifts, and the bars.
  * @param {{width: number, height: number}} size
+ * @param {number} phase of a picture's time
+ * @param {number[]} shownAt when each number is shown
  */
-function camera({ width, height }) {
+function camera({ width, height }, phase, shownAt) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const drawing = canvas.getContext("2d", { willReadFrequently: true });
   const texture = new OffscreenCanvas(width * 2, height);
@@ -56,7 +58,7 @@ function camera({ width, height }) {
     paint.fillRect(x * width * 2, y * height, 20 + ((n * 31) % 60), 20 + ((n * 17) % 60));
   }
   const track = /** @type {CanvasCaptureMediaStreamTrack} */ (canvas.captureStream(0).getVideoTracks()[0]);
-  const begin = performance.now();
+  const begin = performance.now() + (phase * 1000) / FRAMERATE;
   let count = 0;
   const take = () => {
     const number = count % NUMBERS;
@@ -71,12 +73,13 @@ function camera({ width, height }) {
     count = Math.max(count + 1, Math.floor(((performance.now() - begin) * FRAMERATE) / 1000));
     setTimeout(take, begin + (count * 1000) / FRAMERATE - performance.now());
   };
-  take();
+  setTimeout(take, begin - performance.now());
   return track;
 }
 
 async function microphone() {
-  context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
+  // The shortest that there is: 2.7 ms at once, for what is heard at once is measured no finer.
+  context = new AudioContext({ sampleRate: RATE, latencyHint: 0 });
   await context.audioWorklet.addModule("./live_worklet.mjs");
   const processorOptions = { chirp: chirp(), pauses: PAUSES };
   const voice = new AudioWorkletNode(context, "microphone", { numberOfInputs: 0, outputChannelCount: [1], processorOptions });
@@ -91,8 +94,9 @@ async function microphone() {
  * @param {Settings} settings
  */
 export async function prepare({ width, height, script }) {
-  captured = new MediaStream([camera({ width, height }), await microphone()]);
-  navigator.mediaDevices.getUserMedia = async () => captured.clone();
+  const voice = await microphone();
+  captured = [new MediaStream([camera({ width, height }, 0, shownAt), voice]), new MediaStream([camera({ width, height }, 0.5, []), voice])];
+  navigator.mediaDevices.getUserMedia = async () => captured[asked++ % captured.length].clone();
   window.RTCPeerConnection = class extends RTCPeerConnection {
     /** @param {RTCConfiguration} [configuration] */
     constructor(configuration) {
@@ -106,9 +110,9 @@ export async function prepare({ width, height, script }) {
     }
   };
   window.WebSocket = class extends WebSocket {
-    /** @param {string} url */
-    constructor(url) {
-      super(url);
+    /** @param {string | URL} url @param {string | string[]} [protocols] */
+    constructor(url, protocols) {
+      super(url, protocols);
       this.who = sockets++;
       note(this.who, "socket");
       this.addEventListener("open", () => note(this.who, "open"));
@@ -128,23 +132,30 @@ export async function prepare({ width, height, script }) {
   });
 }
 
+/** Gives the address to send to in the place of another one. @typedef {(address: string) => Promise<string>} Way */
+
 /**
  * A call without a server, one way as the other.
  * @param {Format} format
+ * @param {Way} [way] where there is one, all packets take it
  * @returns {Promise<{received: Received, stop: () => void}>}
  */
-async function direct(format) {
+async function direct(format, way) {
   const [caller, callee] = [new RTCPeerConnection(), new RTCPeerConnection()];
   /** @type {RTCPeerConnection[]} */
   const ends = [caller, callee];
-  const clones = ends.map(() => captured.clone());
+  const clones = captured.map((stream) => stream.clone());
   const wanted = ({ mimeType = "", sdpFmtpLine = "" }) =>
     mimeType === `video/${format}` && (format === "VP8" || /packetization-mode=1.*42e01f|42e01f.*packetization-mode=1/.test(sdpFmtpLine));
   const formats = RTCRtpReceiver.getCapabilities("video")?.codecs.filter(wanted) ?? [];
   if (formats.length === 0) throw new Error(`this browser has no ${format}`);
   ends.forEach((end, index) => {
     const other = ends[1 - index];
-    end.onicecandidate = ({ candidate }) => void other.addIceCandidate(candidate ?? undefined);
+    end.onicecandidate = async ({ candidate }) => {
+      if (!way) return other.addIceCandidate(candidate ?? undefined);
+      // Only one end is told where the other one is: so no packet finds another way.
+      if (end === callee && candidate) await other.addIceCandidate((await led(candidate, way)) ?? undefined);
+    };
     for (const track of clones[index].getTracks()) end.addTrack(track, clones[index]);
   });
   const received = receives(callee);
@@ -165,6 +176,15 @@ async function direct(format) {
     for (const track of clones.flatMap((clone) => clone.getTracks())) track.stop();
   };
   return { received: await received, stop };
+}
+
+/** A candidate that leads through the way; none for one that cannot. @param {RTCIceCandidate} candidate @param {Way} way */
+async function led(candidate, way) {
+  const { address, port, protocol, type, sdpMid } = candidate;
+  if (protocol !== "udp" || type !== "host" || !address || address.includes(":")) return null;
+  const words = candidate.candidate.split(" ");
+  [words[4], words[5]] = (await way(`${address}:${port}`)).split(":");
+  return { candidate: words.join(" "), sdpMid };
 }
 
 /** @param {RTCRtpSender} sender @param {number} elapsed ms */
@@ -223,10 +243,10 @@ function player(options, userId) {
 /**
  * A call through the server.
  * @param {Record<string, unknown>} options the peerOptions, for both
+ * @param {string[]} doors where each finds the server, when not at the same address
  */
-async function served(options) {
-  const first = player(options, "ann");
-  const second = player(options, "ben");
+async function served(options, doors = []) {
+  const [first, second] = ["ann", "ben"].map((userId, n) => player({ ...options, ...(doors[n] && { signalingUrl: doors[n] }) }, userId));
   const received = await second.received;
   return { received, stop: async () => void (await Promise.all([first.stop(), second.stop()])) };
 }
@@ -292,12 +312,13 @@ const difference = (before, after) =>
 
 /**
  * One call: how late everything is, from `warm` ms after the first picture on, for so many ms.
- * @param {{path: "peer" | "server", format: Format, options: Record<string, unknown>, warm: number, length: number}} call
+ * @param {{path: "peer" | "server", format: Format, options: Record<string, unknown>, warm: number, length: number, doors?: string[], led?: boolean}} call
+ *   `led`: peer to peer by the ways that `window.way` gives
  * @returns {Promise<Round>}
  */
-export async function round({ path, format, options, warm, length }) {
-  connections.length = 0;
-  const call = path === "peer" ? direct(format) : served(options);
+export async function round({ path, format, options, warm, length, doors, led }) {
+  connections.length = asked = 0;
+  const call = path === "peer" ? direct(format, led ? /** @type {any} */ (window).way : undefined) : served(options, doors);
   const late = pause(MEETING_LIMIT).then(() => Promise.reject(new Error(`no call within ${MEETING_LIMIT} ms`)));
   const { received, stop } = await Promise.race([call, late]);
   late.catch(() => {});
@@ -341,19 +362,21 @@ export async function round({ path, format, options, warm, length }) {
   };
 }
 
-/** What happened at the last join. @typedef {{first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
+/** @typedef {{offered: number, first: number, last: number, trace: {at: number, who: number, what: string}[]}} Joining */
 
 /**
  * One participant waits, another one joins: when, in ms after its `render`, it sees the first picture of the
- * other (`last`), and is seen by the other (`first`).
+ * other (`last`), and is seen by the other (`first`); and when, after its own, the one who waits had an offer.
  * @param {Record<string, unknown>} options the peerOptions, for both
  * @param {number} alone ms that the first one is there before
  * @returns {Promise<Joining>}
  */
 export async function join(options, alone) {
-  connections.length = sockets = 0;
+  connections.length = sockets = asked = 0;
+  trace = [];
   const waiting = player(options, "ann");
   await pause(alone);
+  const offered = (trace.find(({ what }) => what === "< offer")?.at ?? NaN) - waiting.begun;
   trace = [];
   const joining = player(options, "ben");
   const seen = [joining, waiting].map(async ({ received }) => {
@@ -368,5 +391,5 @@ export async function join(options, alone) {
   late.catch(() => {});
   const steps = trace.map(({ at, ...rest }) => ({ at: at - joining.begun, ...rest }));
   await Promise.all([waiting.stop(), joining.stop()]);
-  return { first, last, trace: steps };
+  return { offered, first, last, trace: steps };
 }

@@ -18,10 +18,8 @@ const [BITS, BLOCKS] = [16, 20];
 const RATE = 48_000;
 /** s that a beep lasts; Hz from which and to which it rises; samples in which it swells and fades; its volume. */
 const [LENGTH, FROM, TO, EDGE, LOUDNESS] = [0.04, 500, 3500, 192, 0.5];
-/** ms before an event at which its beep is given to the browser. */
-const AHEAD = 300;
-/** Readings of the clock of the sound from which the best one is taken, 20 ms apart: 4 s. */
-const READINGS = 200;
+/** ms of sound that are given to the browser at once, as a sound card gives them. */
+const CHUNK = 10;
 
 /** @param {number} number */
 function scatter(number) {
@@ -45,7 +43,7 @@ export function events(limit) {
 }
 
 /**
- * @param {CanvasRenderingContext2D} context
+ * @param {OffscreenCanvasRenderingContext2D} context
  * @param {number} number
  * @param {boolean} flash
  */
@@ -64,42 +62,65 @@ function draw(context, number, flash) {
   }
 }
 
-/** What the browser itself does not do in time: it is in the recordings, and no fault of theirs. */
+/** What the page itself does not do in time. Each piece says when it was taken, so it does no harm. */
 export const faults = {
-  /** @type {number[]} ms by which pictures were drawn too late */
+  /** @type {number[]} ms by which pictures were given to the browser too late */
   pictures: [],
-  /** @type {number[]} where the sound's clock has its zero, in ms since 1970 */
-  zeros: [],
+  /** @type {number[]} the same of sound */
+  sounds: [],
 };
 
 /** ms since 1970, the same in all pages of a machine. */
 const now = () => performance.timeOrigin + performance.now();
 
 /**
+ * A track that takes what is made for it: neither a canvas nor WebAudio says when a picture or a sample was
+ * taken, and both stop on a busy machine.
+ * @param {'audio' | 'video'} kind
+ */
+function generator(kind) {
+  const { MediaStreamTrackGenerator } = /** @type {any} */ (window);
+  const track = new MediaStreamTrackGenerator({ kind });
+  return { track: /** @type {MediaStreamTrack} */ (track), writer: track.writable.getWriter() };
+}
+
+/**
+ * Calls `make` with each number from the present one on when its time has come: `origin + number * length`.
+ * @param {number} origin ms since 1970
+ * @param {number} length ms
+ * @param {number[]} late how much later that was, in ms
+ * @param {(number: number) => void} make
+ */
+function each(origin, length, late, make) {
+  let next = Math.ceil((now() - origin) / length);
+  const take = () => {
+    for (; origin + next * length <= now(); next++) {
+      late.push(now() - origin - next * length);
+      make(next);
+    }
+    setTimeout(take, origin + next * length - now());
+  };
+  take();
+}
+
+/**
  * A camera; picture `n` is taken at `origin + n * FRAME`.
  * @param {number} origin ms since 1970
+ * @param {number} uptime what the machine's monotonic clock shows at `origin`, in ms
  * @param {{width: number, height: number}} size
  * @param {number[]} all the events
  */
-function camera(origin, size, all) {
-  const canvas = Object.assign(document.createElement("canvas"), size);
-  const context = canvas.getContext("2d");
+function camera(origin, uptime, size, all) {
+  const canvas = new OffscreenCanvas(size.width, size.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Error("no canvas");
-  const [track] = /** @type {CanvasCaptureMediaStreamTrack[]} */ (canvas.captureStream(0).getVideoTracks());
+  const { track, writer } = generator("video");
   const white = new Set(all.flatMap((first) => Array.from({ length: FLASH }, (_, n) => first + n)));
-  let last = -1;
-  const take = () => {
-    const number = Math.floor((now() - origin) / FRAME);
-    // A timer may fire a little early.
-    if (number > last) {
-      last = number;
-      draw(context, number & 0xffff, white.has(number));
-      track.requestFrame();
-      faults.pictures.push(now() - origin - number * FRAME);
-    }
-    setTimeout(take, origin + (last + 1) * FRAME - now());
-  };
-  take();
+  each(origin, FRAME, faults.pictures, (number) => {
+    draw(context, number & 0xffff, white.has(number));
+    const timestamp = Math.round((uptime + number * FRAME) * 1000);
+    writer.write(new VideoFrame(canvas, { timestamp }));
+  });
   return track;
 }
 
@@ -115,43 +136,38 @@ function beep() {
 }
 
 /**
- * A microphone.
+ * A microphone: chunk `n` holds the sound from `origin + n * CHUNK` on, and is there when it is over. Chromium counts
+ * the times of sound from the page's own zero, those of pictures by the machine's clock.
  * @param {number} origin ms since 1970
  * @param {number[]} all the events
  */
 function microphone(origin, all) {
-  const context = new AudioContext({ sampleRate: RATE });
-  const destination = context.createMediaStreamDestination();
+  const { track, writer } = generator("audio");
   const samples = beep();
-  const buffer = context.createBuffer(1, samples.length, RATE);
-  buffer.copyToChannel(samples, 0);
-  // The context's clock moves in steps: it is right at the moment of a step, late between two.
-  /** @type {number[]} */
-  const readings = [];
-  let next = 0;
-  setInterval(() => {
-    readings.push(now() - context.currentTime * 1000);
-    if (readings.length > READINGS) readings.shift();
-    const zero = Math.min(...readings);
-    faults.zeros.push(zero);
-    for (; next < all.length && origin + all[next] * FRAME - now() < AHEAD; next++) {
-      const source = new AudioBufferSourceNode(context, { buffer });
-      source.connect(destination);
-      const at = (origin + all[next] * FRAME - zero) / 1000;
-      if (at > context.currentTime) source.start(at);
+  const length = (CHUNK * RATE) / 1000;
+  const starts = all.map((first) => (first * FRAME * RATE) / 1000);
+  each(origin + CHUNK, CHUNK, faults.sounds, (number) => {
+    const data = new Float32Array(length);
+    const from = number * length;
+    for (const start of starts.filter((start) => start < from + length && start + samples.length > from)) {
+      data.forEach((_, n) => (data[n] += samples[from + n - start] ?? 0));
     }
-  }, 20);
-  return destination.stream.getAudioTracks()[0];
+    const timestamp = Math.round((origin - performance.timeOrigin + number * CHUNK) * 1000);
+    const format = { format: /** @type {const} */ ("f32-planar"), sampleRate: RATE, numberOfChannels: 1 };
+    writer.write(new AudioData({ ...format, numberOfFrames: length, timestamp, data }));
+  });
+  return track;
 }
 
 /**
  * Puts them in the place of the real ones.
  * @param {number} origin ms since 1970
+ * @param {number} uptime what the machine's monotonic clock shows at `origin`, in ms
  * @param {{width: number, height: number}} size
  */
-export function install(origin, size) {
+export function install(origin, uptime, size) {
   const all = events(3600 * FRAMERATE);
-  const stream = new MediaStream([camera(origin, size, all), microphone(origin, all)]);
+  const stream = new MediaStream([camera(origin, uptime, size, all), microphone(origin, all)]);
   navigator.mediaDevices.getUserMedia = async ({ audio, video } = {}) =>
     new MediaStream(stream.getTracks().filter(({ kind }) => (kind === "audio" ? audio : video)));
 }

@@ -45,3 +45,24 @@ export function measured(browser) {
   const processors = cpus();
   return `${new Date().toISOString().slice(0, 10)}, Chromium ${browser}, GStreamer ${gstreamer}, ${processors.length} × ${processors[0].model}`;
 }
+
+/**
+ * Puts rows in the place of those that begin with the same cell, or at the end of their table.
+ * @param {string} path
+ * @param {string} title
+ * @param {Table} table
+ */
+export async function put(path, title, { name, head, rows }) {
+  const page = await readFile(path, "utf8");
+  const [, text = ""] = new RegExp(`<!-- begin: ${name} -->\n([^]*?)<!-- end: ${name} -->`).exec(page) ?? [];
+  const cells = (/** @type {string} */ line) => line.slice(2, -2).split(" | ");
+  const [above = "", , ...old] = text.trimEnd().split("\n");
+  // Rows of other columns are of no use among these.
+  const all = cells(above).join() === head.join() ? old.map(cells) : [];
+  for (const row of rows) {
+    const place = all.findIndex(([key]) => key === row[0]);
+    if (place < 0) all.push(row);
+    else all[place] = row;
+  }
+  await writeFile(path, placed(page, title, { name, head, rows: all }));
+}

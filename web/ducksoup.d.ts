@@ -92,6 +92,10 @@ export type DuckSoupEvent =
   /** The connection for media cannot be had; a sentence when it is this browser that knows why (it has not the `videoFormat`). */
   | { kind: "error-peer-connection"; payload?: string }
   | { kind: "error"; payload: string }
+  /** The way to the server is lost; the library tries to come back by itself. What the others' elements show stands still. */
+  | { kind: "reconnecting"; payload?: undefined }
+  /** It has come back, to the seat, effects and others of before; the payload is what is left, in seconds. */
+  | { kind: "reconnected"; payload: number }
   | { kind: "stats"; payload: Stats }
   | { kind: "control_refused"; payload: { name: string; property: string; reason: string } };
 

@@ -6,6 +6,8 @@
 mod cost;
 mod counts;
 mod janus;
+mod live;
+mod machine;
 mod network;
 mod page;
 mod quality;
@@ -34,6 +36,8 @@ enum Command {
     Idle(cost::IdleArgs),
     /// How long does it take from joining to the first picture?
     Join(cost::JoinArgs),
+    /// How long do sound and pictures stay in the server?
+    Live(live::Args),
     /// Opens a bad connection to a server on this machine
     Network(network::NetworkArgs),
     /// What does speed cost in quality?
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Forwarding(args) => janus::run(&args),
         Command::Idle(args) => cost::run_idle(&args),
         Command::Join(args) => cost::run_join(&args),
+        Command::Live(args) => live::run(&args),
         Command::Network(args) => network::run(&args).map(|()| true),
         Command::Quality(args) => quality::run(&args),
         Command::Recordings(args) => recordings::run(&args),

@@ -20,6 +20,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The documented defaults (README "Environment variables", PROTOCOL "Which one holds").
 const DEFAULT_PORT: u16 = 8100;
@@ -28,6 +29,8 @@ const DEFAULT_PASSWORD: &str = "ducksoup";
 const DEFAULT_LOG_LEVEL: u8 = 3;
 const DEFAULT_STUN: &str = "stun:stun.l.google.com:19302";
 const DEFAULT_ABORT_DELAY: u32 = 15;
+/// Ours: a router that starts anew, a laptop that changes its network.
+const DEFAULT_BLACKOUT: u32 = 30;
 
 /// In which surroundings the server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +216,13 @@ impl Config {
                 1..=86_400,
                 "a number of seconds from 1 to 86400",
             )?,
+            blackout: number(
+                "DUCKSOUP_BLACKOUT",
+                args.blackout.as_deref(),
+                DEFAULT_BLACKOUT,
+                1..=1200,
+                "a number of seconds from 1 to 1200",
+            )?,
             jitter_buffer: number(
                 "DUCKSOUP_JITTER_BUFFER",
                 args.jitter_buffer.as_deref(),
@@ -274,7 +284,7 @@ impl Config {
                 std::env::current_exe().map_err(|error| ConfigError::Program(error.to_string()))?,
                 "interaction".into(),
             ],
-            limits: Limits::default(),
+            limits: Limits::bearing(Duration::from_secs(stage.blackout.into())),
             stage,
         })
     }

@@ -32,7 +32,9 @@ async fn a_join_reaches_the_stage_and_its_words_reach_the_client() {
 async fn a_stop_and_every_kind_of_close_is_a_leave() {
     let server = Server::start(Settings::default()).await;
     let mut watcher = server.joined("i", "watcher").await;
-    for (user, cause) in [("a", "stopped"), ("b", "closed"), ("c", "closed"), ("d", "closed")] {
+    for (user, cause) in
+        [("a", "stopped"), ("b", "closed"), ("c", "closed"), ("d", "lost"), ("e", "lost")]
+    {
         let mut client = server.joined("i", user).await;
         match user {
             "a" => {
@@ -41,6 +43,7 @@ async fn a_stop_and_every_kind_of_close_is_a_leave() {
             }
             "b" => client.close(1000).await,
             "c" => client.close(4000).await,
+            "d" => client.close(4001).await,
             _ => drop(client),
         }
         assert_eq!(watcher.seen("leave").await["cause"], cause, "{user}");

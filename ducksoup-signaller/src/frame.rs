@@ -60,8 +60,11 @@ pub enum DoorFrame {
 pub enum LeaveCause {
     /// The client said `stop`.
     Stopped,
-    /// The socket closed, or the client no longer answered pings.
+    /// The client closed the socket, or answered no ping for as long as silence is borne.
     Closed,
+    /// The socket broke, or was closed by a client that is about to come back: for a while its
+    /// participant is not taken for gone.
+    Lost,
     /// The same user came by another socket while this one was silent.
     Replaced,
 }
@@ -90,6 +93,8 @@ pub struct StageSettings {
     pub data: PathBuf,
     /// Seconds from the first join until an incomplete interaction is aborted.
     pub abort_delay: u32,
+    /// Seconds that a participant's silence is borne.
+    pub blackout: u32,
     /// Ceiling of what a missing packet is waited for, in ms.
     pub jitter_buffer: u32,
     /// Properties of elements, by the section of `config/gst.yml` (`x264`, `rtpjitterbuffer`…).

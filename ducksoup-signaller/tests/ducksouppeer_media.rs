@@ -185,6 +185,30 @@ fn sender_reports_tell_when_sound_and_picture_were_taken() {
 }
 
 #[test]
+fn an_answer_keeps_what_pictures_are_sent_again_by() {
+    let (told, answers) = channel();
+    let told = Mutex::new(told);
+    let server = Server::start(move |mut connection| {
+        connection.let_join();
+        let stage = Stage::new("H264", &channel().0);
+        stage.ask_again();
+        stage.offer();
+        let mut tell = |sdp: &mut String| drop(told.lock().unwrap().send(sdp.clone()));
+        while stage.turn(&mut connection, &mut tell) {}
+    });
+    let rig = Rig::new(&server.uri(), &format!("{RAW} ducksouppeer name=p connect-timeout=30000"));
+    rig.play();
+    let [offer, answer] = [(); 2].map(|()| answers.recv_timeout(LIMIT).expect("a description"));
+    let lines = |sdp: &str| -> Vec<String> {
+        let again = |line: &&str| line.contains(" rtx/90000") || line.contains("apt=102");
+        sdp.lines().filter(again).map(str::to_owned).collect()
+    };
+    assert_eq!(lines(&offer).len(), 2, "{offer}");
+    assert_eq!(lines(&answer), lines(&offer), "{answer}");
+    assert!(answer.contains("a=ssrc-group:FID "), "{answer}");
+}
+
+#[test]
 fn what_is_not_live_is_played_at_its_own_pace_in_vp8() {
     let input = "audiotestsrc freq=440 ! opusenc ! p.audio_sink
         videotestsrc pattern=red ! video/x-raw,width=320,height=240,framerate=30/1

@@ -295,10 +295,11 @@ fn frames_of_the_door_come_through_the_seam_and_none_is_missing() {
             LeaveCause::Stopped => 4,
             LeaveCause::Closed => 5,
             LeaveCause::Replaced => 6,
+            LeaveCause::Lost => 7,
         },
     };
     let seen: BTreeSet<usize> = of("door").map(|block| place(&round_trip(&block))).collect();
-    assert_eq!(seen, (0..=6).collect());
+    assert_eq!(seen, (0..=7).collect());
 }
 
 #[test]

@@ -11,7 +11,8 @@
 //! | [`bitratecontroller`] | steers the encoder before it by what its receivers can take |
 //!
 //! They know nothing of rooms, sockets or the DuckSoup protocol: each is of use from
-//! `gst-launch-1.0` alone. [`estimate`] is the one thing they tell each other.
+//! `gst-launch-1.0` alone. What they tell each other: [`estimate`], and by
+//! which rules they ask for [`keyframes`].
 
 pub mod bitratecontroller;
 pub mod ducksoupmixer;
@@ -19,7 +20,9 @@ pub mod estimate;
 pub mod experimentrecorder;
 pub mod framegrid;
 pub mod fxcontrol;
+pub mod keyframes;
 mod laying;
+mod quiet;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     ducksoupmixer::register(plugin)?;

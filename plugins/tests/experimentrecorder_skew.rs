@@ -139,3 +139,38 @@ fn a_stream_that_slides_leaves_dry_and_wet_together() {
         assert_together(&packets, 10);
     }
 }
+
+#[test]
+fn behind_the_next_pause_sound_is_in_its_place_again() {
+    init();
+    // Steps in the middle of a beep, each too small for something to be done about it while it sounds.
+    let step = |number: u64| match number {
+        0..155 => 20,
+        155..355 => 28,
+        355..555 => 14,
+        _ => 20,
+    };
+    let timed = |at: &dyn Fn(u64) -> u64| -> Vec<_> {
+        let packets = beeps(15).into_iter().enumerate();
+        packets.map(|(n, packet)| (ms(at(n as u64)), packet)).collect()
+    };
+    let (straight, shifted) = (timed(&|n| 20 * n + 20), timed(&|n| 20 * n + step(n)));
+    for fx in ["", "volume volume=0.9"] {
+        let ((dry, wet), (dry_shifted, wet_shifted)) =
+            (record(&straight, fx), record(&shifted, fx));
+        for (straight, shifted) in [(dry, dry_shifted), (wet, wet_shifted)] {
+            assert!(
+                straight.len() > 25 && straight.len() == shifted.len(),
+                "{straight:?} {shifted:?}"
+            );
+            for (straight, shifted) in straight.iter().zip(&shifted) {
+                let packet = (straight + START) / ms(20);
+                let expected = straight + ms(step(packet)) - ms(20);
+                assert!(
+                    shifted.abs_diff(expected) <= ms(3),
+                    "{fx}: {shifted} instead of {expected}"
+                );
+            }
+        }
+    }
+}

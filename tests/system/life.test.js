@@ -14,8 +14,10 @@ import { together } from "./until.js";
 
 const [ann, ben, cleo, dan, eve] = people;
 
-/** ms until the others are told of somebody whose socket broke. */
-const PARTING_LIMIT = 8_000;
+/** s that somebody whose socket broke is waited for. */
+const BLACKOUT = 6;
+/** ms until the others are told of somebody who left, or whose socket broke. */
+const PARTING_LIMIT = BLACKOUT * 1000 + 8_000;
 
 /** @param {import('./study.js').Conversation} conversation */
 const contents = async (conversation) =>
@@ -27,7 +29,7 @@ describe("the life of a conversation", () => {
   /** @type {Study} */
   let study;
   before(async () => {
-    study = await Study.open();
+    study = await Study.open({ DUCKSOUP_BLACKOUT: String(BLACKOUT) });
   });
   after(() => study?.close());
 

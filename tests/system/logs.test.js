@@ -74,6 +74,7 @@ const MUST = {
   video_in_bitrate: ["user", "value", "unit"],
   audio_target_bitrate_updated: ["user", "value", "unit"],
   video_target_bitrate_updated: ["user", "value", "unit"],
+  estimate_updated: ["user", "value", "unit"],
   audio_out_bitrate: ["user", "value", "unit"],
   video_out_bitrate: ["user", "value", "unit"],
   out_track_stopped: ["user", "track", "kind"],
@@ -374,10 +375,16 @@ describe("the logs", () => {
       assert.ok(Math.max(...reports.map(({ count }) => count)) > 20, `packets of ${user} are counted`);
     }
 
+    // What each can take of what the other sends; nobody's connection is bad here.
+    for (const user of ["ann", "ben"]) {
+      const [first] = values(log, "estimate_updated", user);
+      assert.equal(first, 64_000 + 1_800_000, `${user}'s connection is estimated`);
+    }
+
     // RTCP in and out, transport-wide feedback included.
     const packets = (/** @type {string} */ way) =>
       new Set(log.filter(({ message }) => message === way).flatMap((entry) => entry.packets).map(({ type }) => type));
-    for (const type of ["SR", "SDES"]) assert.ok(packets("rtcp_received").has(type), `${type} comes in`);
+    for (const type of ["SR", "SDES", "TWCC"]) assert.ok(packets("rtcp_received").has(type), `${type} comes in`);
     for (const type of ["TWCC", "SDES"]) assert.ok(packets("rtcp_sent").has(type), `${type} goes out`);
 
     // GStreamer's words, attributed where they can be.

@@ -6,7 +6,7 @@ import { Mount } from "./mount.js";
 import { connectionConfig, joinPayload } from "./options.js";
 import { Peer } from "./peer.js";
 import { socketUrl } from "./protocol.js";
-import { transition } from "./session.js";
+import { FRESH, transition } from "./session.js";
 import { Signalling } from "./signalling.js";
 import { changes, measure, sample } from "./stats.js";
 
@@ -14,6 +14,8 @@ import { changes, measure, sample } from "./stats.js";
 const STATS_PERIOD = 1000;
 /** How long a socket may take to close, in ms; ours: a server that is gone does not keep the page. */
 const CLOSING_LIMIT = 2000;
+/** Words of the page that wait while it comes back; ours, as for a socket that is not open yet. */
+const MAX_UNSAID = 100;
 
 /**
  * What of the browser a call uses; tests bring their own.
@@ -22,8 +24,8 @@ const CLOSING_LIMIT = 2000;
  * @property {import("./peer.js").Connect} connect
  * @property {Pick<MediaDevices, "getUserMedia"> | undefined} devices
  * @property {string} href
- * @property {Pick<EventTarget, "addEventListener" | "removeEventListener">} page fires `pagehide`
- * @property {import("./peer.js").Clock & Pick<typeof globalThis, "setTimeout" | "clearTimeout">} clock
+ * @property {Pick<EventTarget, "addEventListener" | "removeEventListener">} page fires `pagehide` and `online`
+ * @property {import("./peer.js").Clock} clock
  */
 
 /** One call, from its start to its end: does what the session decides. */
@@ -34,8 +36,7 @@ export class Call {
   #options;
   /** @type {Environment} */
   #environment;
-  /** @type {import("./session.js").Phase} */
-  #phase = "idle";
+  #state = FRESH;
   /** Inputs that came while another was worked on. @type {import("./session.js").Input[]} */
   #inputs = [];
   #working = false;
@@ -49,6 +50,12 @@ export class Call {
   #mount;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #polling;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #waiting;
+  /** Who is there: streams by user. @type {Map<string, string>} */
+  #others = new Map();
+  /** What the page said while there was nobody to hear it. @type {[string, unknown][]} */
+  #unsaid = [];
 
   /**
    * @param {import("../ducksoup.js").EmbedOptions} embed
@@ -64,7 +71,8 @@ export class Call {
 
   /** Whether it is over, or soon will be. */
   get over() {
-    return this.#phase === "closing" || this.#phase === "closed";
+    const { phase } = this.#state;
+    return phase === "closing" || phase === "closed";
   }
 
   start() {
@@ -76,12 +84,27 @@ export class Call {
   }
 
   /**
-   * Says something to the server, as soon as it can hear it.
+   * Says something of the page's to the server, as soon as it can hear it.
    * @param {string} kind
    * @param {unknown} [payload]
    */
   send(kind, payload) {
-    if (!this.over) this.#signalling?.send(kind, payload);
+    if (!this.#isAway) this.#say(kind, payload);
+    else if (this.#unsaid.length < MAX_UNSAID) this.#unsaid.push([kind, payload]);
+  }
+
+  /** Whether it is on its way back. */
+  get #isAway() {
+    return this.#state.phase === "lost" || this.#state.phase === "returning";
+  }
+
+  /**
+   * Says something of the connection's own: what nobody hears is lost.
+   * @param {string} kind
+   * @param {unknown} [payload]
+   */
+  #say(kind, payload) {
+    if (!this.over && !this.#isAway) this.#signalling?.send(kind, payload);
   }
 
   /**
@@ -94,8 +117,8 @@ export class Call {
     this.#working = true;
     try {
       for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
-        const { phase, effects } = transition(this.#phase, next);
-        this.#phase = phase;
+        const { effects, ...state } = transition(this.#state, next, this.#environment.clock.now());
+        this.#state = state;
         for (const effect of effects) this.#perform(effect);
       }
     } finally {
@@ -121,10 +144,22 @@ export class Call {
         return this.#peer?.negotiate(effect.offer);
       case "add_candidate":
         return this.#peer?.addCandidate(effect.candidate);
+      case "drop_socket":
+        return this.#signalling?.drop(effect.code);
+      case "drop_peer":
+        return this.#dropPeer();
+      case "wait":
+        return this.#wait(effect.ms);
+      case "wait_no_more":
+        return this.#environment.clock.clearTimeout(this.#waiting);
       case "meet":
+        this.#others.set(effect.userId, effect.streamId);
         return this.#mount?.meet(effect.userId, effect.streamId);
       case "part":
+        this.#others.delete(effect.userId);
         return this.#mount?.part(effect.userId, effect.streamId);
+      case "part_all":
+        return this.#partAll();
       case "say_stop":
         return this.#signalling?.send("stop");
       case "tell_server":
@@ -163,6 +198,7 @@ export class Call {
 
   #capture() {
     this.#environment.page.addEventListener("pagehide", this.#leave);
+    this.#environment.page.addEventListener("online", this.#online);
     capture(this.#options, this.#environment.devices).then(
       (stream) => this.#dispatch({ on: "captured", stream }),
       (reason) => this.#dispatch({ on: "failed", reason: `no camera or microphone: ${sentence(reason)}` }),
@@ -171,6 +207,15 @@ export class Call {
 
   // Not beforeunload: the user may still stay on the page after that.
   #leave = () => this.#dispatch({ on: "leave" });
+
+  #online = () => this.#dispatch({ on: "online" });
+
+  /** @param {number} ms */
+  #wait(ms) {
+    const { clock } = this.#environment;
+    clock.clearTimeout(this.#waiting);
+    this.#waiting = clock.setTimeout(() => this.#dispatch({ on: "time" }), ms);
+  }
 
   #connect() {
     const { openSocket, href } = this.#environment;
@@ -186,15 +231,35 @@ export class Call {
     const { connect, clock } = this.#environment;
     if (!this.#stream) return;
     this.#peer = new Peer(connect(connectionConfig(this.#options.rtcConfig, iceServers)), this.#stream, {
-      send: (kind, payload) => this.send(kind, payload),
+      send: (kind, payload) => this.#say(kind, payload),
       log: (kind, payload) => {
-        if ((this.#options.logLevel ?? 1) >= 2) this.send(kind, payload);
+        if ((this.#options.logLevel ?? 1) >= 2) this.#say(kind, payload);
       },
       track: (event) => this.#track(event),
       untrack: (track, stream) => this.#mount?.hide(track, stream),
+      broken: (worked) => this.#dispatch({ on: "broken", worked }),
       failed: (reason) => this.#dispatch({ on: "failed", reason, kind: "error-peer-connection" }),
     }, clock);
     this.#poll(this.#peer);
+    // Whose effects they are about is known to the server from `join` on.
+    for (const [kind, payload] of this.#unsaid.splice(0)) this.#say(kind, payload);
+  }
+
+  #dropPeer() {
+    this.#environment.clock.clearInterval(this.#polling);
+    this.#peer?.close();
+    this.#peer = undefined;
+  }
+
+  /** The page is told that everyone left: on the new connection they come as anew. */
+  #partAll() {
+    for (const [userId, streamId] of this.#others) {
+      this.#mount?.part(userId, streamId);
+      this.#emit("other_left", { userId, streamId });
+    }
+    this.#others.clear();
+    // A mirror has nobody to part from.
+    this.#mount?.empty();
   }
 
   /** @param {RTCTrackEvent} event */
@@ -223,7 +288,7 @@ export class Call {
       }
       if (this.over) return;
       const now = sample(values, clock.now());
-      if (told) for (const { kind, payload } of changes(before, now)) this.send(kind, payload);
+      if (told) for (const { kind, payload } of changes(before, now)) this.#say(kind, payload);
       if (wanted && before) this.#emit("stats", measure(before, now));
       before = now;
     }, STATS_PERIOD);
@@ -233,8 +298,9 @@ export class Call {
   #hangUp(code) {
     const { page, clock } = this.#environment;
     page.removeEventListener("pagehide", this.#leave);
-    clock.clearInterval(this.#polling);
-    this.#peer?.close();
+    page.removeEventListener("online", this.#online);
+    clock.clearTimeout(this.#waiting);
+    this.#dropPeer();
     if (this.#stream) release(this.#stream);
     this.#mount?.clear();
     const gone = () => this.#dispatch({ on: "gone" });

@@ -72,9 +72,14 @@ export class Mount {
     shown.element.remove();
   }
 
+  /** Takes all tracks away; others may come. */
+  empty() {
+    for (const { track, stream } of [...this.#shown.values()]) this.hide(track, stream);
+  }
+
   /** Takes everything away. */
   clear() {
-    for (const { track, stream } of [...this.#shown.values()]) this.hide(track, stream);
+    this.empty();
     this.#users.clear();
     this.#unblock?.();
   }

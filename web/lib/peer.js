@@ -17,13 +17,20 @@ import { askForMono, refusedMedia } from "./sdp.js";
  * @property {(kind: string, payload?: unknown) => void} log a log of the signalling for the server
  * @property {(event: RTCTrackEvent) => void} track
  * @property {(track: MediaStreamTrack, stream: MediaStream) => void} untrack a track is gone
+ * @property {(worked: boolean) => void} broken media no longer get through; whether they once did
  * @property {(reason: string) => void} failed nothing can be negotiated any more
  */
 
 /**
  * @typedef {(config: RTCConfiguration) => RTCPeerConnection} Connect
- * @typedef {Pick<typeof globalThis, "setInterval" | "clearInterval"> & { now(): number }} Clock
+ * @typedef {Pick<typeof globalThis, "setInterval" | "clearInterval" | "setTimeout" | "clearTimeout"> & { now(): number }} Clock
  */
+
+/**
+ * How long a connection that is disconnected may take to heal, in ms. Ours: browsers say
+ * `disconnected` some 5 s after the last packet, and seldom heal later than 15 s after it.
+ */
+const PATIENCE = 5000;
 
 /** @type {Connect} */
 export const connect = (config) => new RTCPeerConnection(config);
@@ -45,6 +52,10 @@ export class Peer {
   /** Streams whose end is listened to already. @type {WeakSet<MediaStream>} */
   #followed = new WeakSet();
   #closed = false;
+  /** Whether media ever got through. */
+  #worked = false;
+  /** While they do not. @type {ReturnType<typeof setTimeout> | undefined} */
+  #patience;
   /** Whether the last negotiation failed and a new offer was asked for. */
   #retrying = false;
 
@@ -102,6 +113,7 @@ export class Peer {
     if (this.#closed) return;
     this.#closed = true;
     this.#clock.clearInterval(this.#ramp);
+    this.#clock.clearTimeout(this.#patience);
     const connection = this.#connection;
     connection.ontrack = connection.onicecandidate = connection.onicecandidateerror = null;
     connection.oniceconnectionstatechange = connection.onconnectionstatechange = null;
@@ -174,9 +186,24 @@ export class Peer {
       (needed ? send : log)(`client_ice_connection_state_${state}`);
       if (state === "connected") this.#followPair();
     };
-    connection.onconnectionstatechange = () => log("client_connection_state_changed", connection.connectionState);
+    connection.onconnectionstatechange = () => {
+      log("client_connection_state_changed", connection.connectionState);
+      this.#judge(connection.connectionState);
+    };
     connection.onsignalingstatechange = () => log("client_signaling_state_changed", connection.signalingState);
     connection.onicegatheringstatechange = () => log("client_ice_gathering_state_changed", connection.iceGatheringState);
+  }
+
+  /**
+   * Whether media get through: a connection may heal by itself for a while.
+   * @param {RTCPeerConnectionState} state
+   */
+  #judge(state) {
+    const broken = () => this.#listeners.broken(this.#worked);
+    if (state === "failed") return broken();
+    this.#clock.clearTimeout(this.#patience);
+    if (state === "connected") this.#worked = true;
+    if (state === "disconnected") this.#patience = this.#clock.setTimeout(broken, PATIENCE);
   }
 
   /** Tells the server which pair of addresses carries the call. */

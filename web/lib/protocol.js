@@ -25,6 +25,8 @@
 export const CLOSE_NORMAL = 1000;
 /** Close code after an error. */
 export const CLOSE_ERROR = 4000;
+/** Close code of a client that is about to join again. */
+export const CLOSE_RETURNING = 4001;
 
 /**
  * The address of the WebSocket.

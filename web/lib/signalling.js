@@ -57,6 +57,17 @@ export class Signalling {
     else if (this.#state === "connecting" && this.#waiting.length < MAX_WAITING) this.#waiting.push(frame);
   }
 
+  /**
+   * Closes without waiting for the end, of which nobody hears.
+   * @param {number} code
+   */
+  drop(code) {
+    const socket = this.#socket;
+    this.#state = "closed";
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(code);
+  }
+
   /** @param {number} code */
   close(code) {
     this.#socket.onmessage = null;

@@ -357,6 +357,99 @@ test("a call that is over leaves no listener on the page", async () => {
   const removed = mock.method(page, "removeEventListener");
   const { socket } = await joined();
   socket.hear("end");
-  assert.deepEqual(added.mock.calls.map((call) => call.arguments), [["pagehide", added.mock.calls[0].arguments[1]]]);
+  assert.deepEqual(added.mock.calls.map((call) => call.arguments), [["pagehide", added.mock.calls[0].arguments[1]], ["online", added.mock.calls[1].arguments[1]]]);
   assert.deepEqual(removed.mock.calls.map((call) => call.arguments), added.mock.calls.map((call) => call.arguments));
+});
+
+/** A call that runs, with somebody there. @param {any} [embed] */
+async function running(embed) {
+  const call = await joined({}, embed);
+  call.socket.hear("other_joined", { userId: "b", streamId: "s-b" });
+  call.connection.ontrack(arriving("s-b"));
+  call.socket.hear("start", 30);
+  events = [];
+  return call;
+}
+
+/** The server lets the call in again by its newest socket. */
+function readmitted() {
+  const socket = sockets[sockets.length - 1];
+  socket.open();
+  socket.hear("joined", { context: "reconnection", iceServers: [{ urls: "stun:t" }] });
+  socket.hear("other_joined", { userId: "b", streamId: "s-b" });
+  return socket;
+}
+
+test("a lost socket: the call joins again by itself, with the same camera and a new connection", async () => {
+  const { player, socket, connection } = await running();
+  socket.end(1006);
+  assert.deepEqual(kinds(), ["reconnecting"]);
+  player.controlFx("fx", "pitch", 0.8);
+  await clock.pass(500);
+  assert.equal(sockets.length, 2);
+  assert.ok(!connection.done.includes("close"), "the media go on meanwhile");
+  const again = readmitted();
+  assert.deepEqual(again.said[0], socket.said[0], "the same join");
+  assert.equal(again.said[1].payload, '{"name":"fx","property":"pitch","value":0.8}');
+  assert.equal(connection.done.at(-1), "close");
+  assert.deepEqual(connections[1].done, ["add audio", "add video"]);
+  assert.deepEqual(connections[1].config.iceServers, [{ urls: "stun:t" }]);
+  connections[1].ontrack(arriving("s-b"));
+  again.hear("start", 22);
+  assert.deepEqual(kinds(), ["reconnecting", "other_left", "other_joined", "track", "reconnected"]);
+  assert.equal(events.at(-1)?.payload, 22);
+  again.hear("end");
+  again.end();
+  assert.deepEqual(kinds().slice(-2), ["end", "closed"]);
+  assert.ok(devices.stream.tracks.every(({ stopped }) => stopped));
+  await clock.pass(60_000);
+  assert.equal(sockets.length, 2);
+});
+
+test("lost media: the old socket is closed first, and a try that hangs is given up", async () => {
+  const mountEl = root();
+  const { socket, connection } = await running({ mountEl, callback });
+  for (const state of ["connected", "failed"]) {
+    connection.connectionState = state;
+    connection.onconnectionstatechange();
+  }
+  assert.deepEqual(socket.closes, [4001]);
+  assert.equal(mountEl.children.length, 1, "what was seen last stands still");
+  await clock.pass(500 + 5000 + 1000);
+  assert.deepEqual(sockets.map(({ closes }) => closes), [[4001], [4001], []]);
+  readmitted();
+  assert.equal(mountEl.children.length, 0);
+  connections[1].ontrack(arriving("s-b"));
+  assert.deepEqual(mountEl.children.map((/** @type {any} */ child) => child.dataset.userId), ["b"]);
+});
+
+test("a network that is there again is tried at once", async () => {
+  const { socket } = await running();
+  socket.end(1006);
+  page.dispatchEvent(new Event("online"));
+  assert.equal(sockets.length, 2);
+});
+
+test("a page that stops while the call is coming back stops it", async () => {
+  for (const wait of [0, 500]) {
+    sockets = [];
+    connections = [];
+    const { player, socket } = await running();
+    socket.end(1006);
+    await clock.pass(wait);
+    const count = sockets.length;
+    player.stop();
+    sockets[count - 1].end();
+    await clock.pass(60_000);
+    assert.equal(sockets.length, count);
+    assert.deepEqual(kinds(), ["reconnecting", "closed"]);
+    assert.ok(devices.stream.tracks.every(({ stopped }) => stopped));
+  }
+});
+
+test("who does not come back before the end is told so", async () => {
+  const { socket } = await running();
+  socket.end(1006);
+  await clock.pass(31_000);
+  assert.deepEqual(kinds(), ["reconnecting", "error", "closed"]);
 });

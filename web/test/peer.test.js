@@ -13,6 +13,7 @@ import { FakeDevices, FakeStream, FakeTrack } from "./fakes/media.js";
 /** @type {[string, unknown][]} */ let sent;
 /** @type {string[]} */ let logged;
 /** @type {string[]} */ let failures;
+/** @type {boolean[]} */ let broken;
 /** @type {unknown[]} */ let gone;
 
 beforeEach(() => {
@@ -21,12 +22,14 @@ beforeEach(() => {
   sent = [];
   logged = [];
   failures = [];
+  broken = [];
   gone = [];
   peer = new Peer(/** @type {any} */ (connection), /** @type {any} */ (new FakeDevices().stream), {
     send: (kind, payload) => sent.push([kind, payload]),
     log: (kind) => logged.push(kind),
     track: () => {},
     untrack: (track) => gone.push(track),
+    broken: (worked) => broken.push(worked),
     failed: (reason) => failures.push(reason),
   }, clock);
 });
@@ -175,4 +178,22 @@ test("close in the middle of the way up leaves the senders alone", async () => {
   const before = connection.senders.map(({ ceilings }) => ceilings.length);
   await clock.pass(5000);
   assert.deepEqual(connection.senders.map(({ ceilings }) => ceilings.length), before);
+});
+
+test("a connection that fails is broken at once, one that is disconnected when it does not heal soon", async () => {
+  const goes = async (/** @type {RTCPeerConnectionState} */ state, /** @type {number} */ ms) => {
+    connection.connectionState = state;
+    connection.onconnectionstatechange();
+    await clock.pass(ms);
+    return broken.splice(0);
+  };
+  assert.deepEqual(await goes("failed", 0), [false], "it never worked");
+  assert.deepEqual(await goes("connected", 60_000), []);
+  assert.deepEqual(await goes("disconnected", 4900), []);
+  assert.deepEqual(await goes("connected", 60_000), []);
+  assert.deepEqual(await goes("disconnected", 5000), [true]);
+  assert.deepEqual(await goes("disconnected", 100), []);
+  peer.close();
+  await clock.pass(60_000);
+  assert.deepEqual(broken, []);
 });

@@ -21,6 +21,7 @@ const KEYS: u32 = 3000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// H.264.
+    #[value(name = "h264")]
     H264,
     /// VP8.
     Vp8,

@@ -233,12 +233,13 @@ impl Forwarder {
     }
 
     fn count(&self, packet: &Packet, event: Event) {
+        let now = Instant::now();
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = match packet.to {
             End::Server => &mut tally.up,
             End::Participant => &mut tally.down,
         };
-        lane.add(event, &packet.bytes);
+        lane.add(event, &packet.bytes, now);
     }
 }
 

@@ -86,6 +86,13 @@ impl Gate {
         Ok(Self { uri, tally, closing: Some(closing), thread: Some(thread) })
     }
 
+    /// From now on each packet is noted in the tally, not only counted.
+    pub(crate) fn watch(&self) {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.up.passages = Some(Vec::new());
+        tally.down.passages = Some(Vec::new());
+    }
+
     /// Where participants connect: `ws://127.0.0.1:…`. The server's pages are there too, with
     /// `http`.
     pub(crate) fn uri(&self) -> &str {

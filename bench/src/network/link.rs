@@ -31,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) jitter: Duration,
     /// How much fits through.
     pub(crate) rate: Option<Rate>,
+    /// How much fits through later: from when on, counted from the first packet, in this order.
+    pub(crate) changes: Vec<(Duration, Option<Rate>)>,
     /// Share of packets, 0 to 1, that later ones overtake.
     pub(crate) reorder: f64,
     /// Share of packets, 0 to 1, that arrive twice.
@@ -48,6 +50,14 @@ pub(crate) struct Rate {
     pub(crate) bits: u64,
     /// Bytes that may wait in front of it; what finds no place is lost.
     pub(crate) queue: u64,
+}
+
+impl Link {
+    /// How much fits through so long after the first packet.
+    fn rate_after(&self, since: Duration) -> Option<Rate> {
+        let last = self.changes.iter().rev().find(|(from, _)| *from <= since);
+        last.map_or(self.rate, |(_, rate)| *rate)
+    }
 }
 
 /// What becomes of a packet.
@@ -117,7 +127,7 @@ impl Wire {
         if self.link.blackout.as_ref().is_some_and(|blackout| blackout.contains(&since)) {
             return Fate::Lost(Cause::Blackout);
         }
-        let Some(sent) = self.squeeze(now, length) else {
+        let Some(sent) = self.squeeze(now, self.link.rate_after(since), length) else {
             return Fate::Lost(Cause::Queue);
         };
         // Behind the bottleneck: what is lost there has taken its time.
@@ -140,11 +150,12 @@ impl Wire {
     }
 
     /// When the bottleneck has let a packet through, if it takes it at all.
-    fn squeeze(&mut self, now: Instant, length: usize) -> Option<Instant> {
-        let Some(Rate { bits, queue }) = self.link.rate else {
-            return Some(now);
-        };
+    fn squeeze(&mut self, now: Instant, rate: Option<Rate>, length: usize) -> Option<Instant> {
         let free = self.free.map_or(now, |free| free.max(now));
+        let Some(Rate { bits, queue }) = rate else {
+            // What waited for a bottleneck that is gone still goes first.
+            return Some(free);
+        };
         let bits = bits.max(1);
         let nanoseconds = |bytes: u64| u128::from(bytes) * 8 * 1_000_000_000 / u128::from(bits);
         let size = length as u64 + HEADERS;

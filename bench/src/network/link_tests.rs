@@ -46,6 +46,23 @@ fn a_good_link_does_nothing() {
 }
 
 #[test]
+fn a_rate_changes_when_it_is_said_to() {
+    // 1028 bytes every 10 ms are 822 kbit/s.
+    let half = Some(Rate { bits: 411_200, queue: 1_000_000 });
+    let link = Link { changes: vec![(ms(100), half), (ms(200), None)], ..Link::default() };
+    for (number, (sent, arrived)) in (0..).zip(arrivals(link, 40, ms(10))) {
+        let expected = match number {
+            // Each takes 20 ms, and the next one waits for it.
+            10..20 => sent + 20_000 + (number - 10) * 10_000,
+            // The queue that was there is no faster than it was.
+            20..30 => sent.max(300_000),
+            _ => sent,
+        };
+        assert_eq!(arrived, expected, "packet {number}");
+    }
+}
+
+#[test]
 fn a_delay_is_the_same_for_all() {
     for (sent, arrived) in arrivals(Link { delay: ms(40), ..Link::default() }, 100, ms(1)) {
         assert_eq!(arrived, sent + 40_000);

@@ -5,6 +5,7 @@
 use super::link::Cause;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// Packets of both directions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -22,6 +23,19 @@ pub(crate) struct Lane {
     pub(crate) all: Count,
     /// Those with an RTP header, by the SSRC in it.
     pub(crate) rtp: BTreeMap<u32, Stream>,
+    /// Each packet with an RTP header, where somebody asked for them.
+    #[serde(skip)]
+    pub(crate) passages: Option<Vec<Passage>>,
+}
+
+/// When something happened to a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passage {
+    pub(crate) event: Event,
+    pub(crate) at: Instant,
+    pub(crate) ssrc: u32,
+    /// Its RTP timestamp; a repetition has that of the packet that it repeats (RFC 4588, section 4).
+    pub(crate) timestamp: u32,
 }
 
 /// The packets of one SSRC.
@@ -103,10 +117,13 @@ impl Count {
 
 impl Lane {
     /// Something happens to a packet.
-    pub(crate) fn add(&mut self, event: Event, packet: &[u8]) {
+    pub(crate) fn add(&mut self, event: Event, packet: &[u8], at: Instant) {
         let length = packet.len() as u64;
         self.all.add(event, length);
-        if let Some((ssrc, payload_type, number)) = rtp(packet) {
+        if let Some((ssrc, payload_type, number, timestamp)) = rtp(packet) {
+            if let Some(passages) = &mut self.passages {
+                passages.push(Passage { event, at, ssrc, timestamp });
+            }
             let new = || Stream { payload_type, ..Stream::default() };
             let stream = self.rtp.entry(ssrc).or_insert_with(new);
             stream.count.add(event, length);
@@ -117,15 +134,16 @@ impl Lane {
     }
 }
 
-/// The SSRC, payload type and sequence number of an RTP packet; they stay readable under SRTP (RFC 3711, section
+/// The SSRC, payload type, sequence number and timestamp of an RTP packet; they stay readable under SRTP (RFC 3711, section
 /// 3.1). What else shares the port begins otherwise (RFC 7983, section 7), RTCP with a payload type
 /// of its own (RFC 5761, section 4).
-fn rtp(packet: &[u8]) -> Option<(u32, u8, u16)> {
+fn rtp(packet: &[u8]) -> Option<(u32, u8, u16, u32)> {
     let (header, _) = packet.split_first_chunk::<12>()?;
-    let [first, second, high, low, .., a, b, c, d] = *header;
+    let [first, second, high, low, t, i, m, e, a, b, c, d] = *header;
     let is_rtp = (128..192).contains(&first) && !(192..224).contains(&second);
     let number = u16::from_be_bytes([high, low]);
-    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), second & 0x7f, number))
+    let timestamp = u32::from_be_bytes([t, i, m, e]);
+    is_rtp.then_some((u32::from_be_bytes([a, b, c, d]), second & 0x7f, number, timestamp))
 }
 
 #[cfg(test)]
@@ -142,8 +160,8 @@ mod tests {
     #[test]
     fn what_shares_the_port_with_rtp_is_told_apart() {
         for (what, first, second, expected) in [
-            ("RTP", 0x80, 111, Some((9, 111, 1))),
-            ("RTP with a marker", 0x90, 0x80 | 96, Some((9, 96, 1))),
+            ("RTP", 0x80, 111, Some((9, 111, 1, 2))),
+            ("RTP with a marker", 0x90, 0x80 | 96, Some((9, 96, 1, 2))),
             ("RTCP", 0x80, 200, None),
             ("RTCP, the last", 0x80, 223, None),
             ("STUN", 0, 1, None),
@@ -156,7 +174,8 @@ mod tests {
 
     #[test]
     fn packets_that_came_are_lost_gone_or_on_the_way() {
-        let mut lane = Lane::default();
+        let mut lane = Lane { passages: Some(Vec::new()), ..Lane::default() };
+        let now = Instant::now();
         let (sound, stun) = (packet(0x80, 111, 5), packet(0, 1, 0));
         for (event, packet) in [
             (Event::In, &sound),
@@ -171,9 +190,15 @@ mod tests {
             (Event::In, &stun),
             (Event::Lost(Cause::Blackout), &stun),
         ] {
-            lane.add(event, packet);
+            lane.add(event, packet, now);
         }
         assert_eq!(lane.rtp.len(), 1);
+        let passages = lane.passages.as_deref().unwrap_or_default();
+        assert_eq!(
+            passages[3],
+            Passage { event: Event::Lost(Cause::Chance), at: now, ssrc: 5, timestamp: 2 }
+        );
+        assert_eq!(passages.len(), 5, "those of sound");
         let stream = &lane.rtp[&5];
         assert_eq!(stream.payload_type, 111);
         assert_eq!((stream.count.packets_in, stream.count.bytes_in), (2, 200));

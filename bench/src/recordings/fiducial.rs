@@ -89,7 +89,7 @@ fn is_found(found: &[usize], of: &[usize]) -> bool {
 }
 
 /// Where the level rises after quiet.
-fn rises(samples: &[f32]) -> Vec<usize> {
+pub(crate) fn rises(samples: &[f32]) -> Vec<usize> {
     let levels: Vec<f32> = samples
         .chunks_exact(WINDOW)
         .map(|window| (window.iter().map(|x| x * x).sum::<f32>() / WINDOW as f32).sqrt())

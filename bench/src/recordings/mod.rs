@@ -11,12 +11,12 @@
 mod args;
 mod compare;
 mod crowd;
-mod fiducial;
+pub(crate) mod fiducial;
 mod measure;
-mod picture;
+pub(crate) mod picture;
 mod reading;
 mod schedule;
-mod sound;
+pub(crate) mod sound;
 mod source;
 mod table;
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads a recording to its last frame, with the decoders that GStreamer has.
+//! Reads a recording to its last frame, all of its tracks.
 
 use super::complaint::words;
 use super::manifest::Gap;
+use super::reader::{self, ReadError};
+use gst::glib;
 use gst::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +95,9 @@ pub enum DecodeError {
     /// Nothing comes out any more.
     #[error("nothing came out for {STALLED} s")]
     Stalled,
+    /// It is no recording of ours.
+    #[error("{0}")]
+    Foreign(String),
 }
 
 /// What the streaming threads count.
@@ -119,17 +124,20 @@ impl Drop for Guard {
 /// The first complaint of a parser or a decoder; a warning counts as one.
 pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
     let element = |error: glib::BoolError| DecodeError::Element(error.to_string());
+    let demuxer = reader::demuxer(path).map_err(|error| DecodeError::Foreign(error.to_string()))?;
     let pipeline = Guard(gst::Pipeline::new());
     let source = gst::ElementFactory::make("filesrc").property("location", path).build();
-    let decoder = gst::ElementFactory::make("decodebin").build();
-    let (source, decoder) = (source.map_err(element)?, decoder.map_err(element)?);
-    pipeline.0.add_many([&source, &decoder]).map_err(element)?;
-    source.link(&decoder).map_err(element)?;
+    let demuxer = gst::ElementFactory::make(demuxer).build();
+    let (source, demuxer) = (source.map_err(element)?, demuxer.map_err(element)?);
+    pipeline.0.add_many([&source, &demuxer]).map_err(element)?;
+    source.link(&demuxer).map_err(element)?;
     let counters = Arc::new(Counters::default());
     let (counted, weak) = (counters.clone(), pipeline.0.downgrade());
-    decoder.connect_pad_added(move |_, pad| {
-        if let Some(pipeline) = weak.upgrade() {
-            count(&pipeline, pad, &counted);
+    demuxer.connect_pad_added(move |demuxer, pad| {
+        if let Some(pipeline) = weak.upgrade()
+            && let Err(why) = count(&pipeline, pad, &counted)
+        {
+            gst::element_error!(demuxer, gst::CoreError::MissingPlugin, ["{why}"]);
         }
     });
     let bus = pipeline.0.bus().ok_or_else(|| DecodeError::Element("no bus".into()))?;
@@ -157,16 +165,35 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a decoded track in a sink that counts what comes.
-fn count(pipeline: &gst::Pipeline, pad: &gst::Pad, counters: &Arc<Counters>) {
+/// Decodes a track into a sink that counts what comes.
+fn count(
+    pipeline: &gst::Pipeline,
+    track: &gst::Pad,
+    counters: &Arc<Counters>,
+) -> Result<(), ReadError> {
+    let element = |error: glib::BoolError| ReadError::Element(error.to_string());
     let sink = gst::ElementFactory::make("fakesink").property("sync", false).build();
-    let Ok(sink) = sink else { return };
-    let linked = pipeline.add(&sink).is_ok()
-        && sink.sync_state_with_parent().is_ok()
-        && sink.static_pad("sink").is_some_and(|sink| pad.link(&sink).is_ok());
-    if !linked {
-        return;
+    let sink = sink.map_err(element)?;
+    let decoder = reader::decoder(track)?;
+    let end = |pad: Option<gst::Pad>| pad.ok_or_else(|| ReadError::Element("no pad".into()));
+    pipeline.add(&sink).map_err(element)?;
+    let mut entrance = end(sink.static_pad("sink"))?;
+    if let Some(decoder) = decoder {
+        pipeline.add(&decoder).map_err(element)?;
+        decoder.link(&sink).map_err(element)?;
+        entrance = end(decoder.static_pad("sink"))?;
+        watch(&end(decoder.static_pad("src"))?, counters);
+        sink.sync_state_with_parent().map_err(element)?;
+        decoder.sync_state_with_parent().map_err(element)?;
+    } else {
+        sink.sync_state_with_parent().map_err(element)?;
     }
+    track.link(&entrance).map_err(|error| ReadError::Element(error.to_string()))?;
+    Ok(())
+}
+
+/// Counts what comes out of a decoder.
+fn watch(pad: &gst::Pad, counters: &Arc<Counters>) {
     let counters = counters.clone();
     let number = {
         let mut spans = lock(&counters.spans);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One track of a recording, decoded piece by piece. Decoders are named, not found: the same file gives
-//! the same pictures on every machine.
+//! How recordings are taken apart, and one track of them, decoded piece by piece. Decoders are named, not
+//! found: the same file gives the same pictures on every machine.
 
 use super::complaint::words;
 use crate::interaction::sdp::Codec;
@@ -62,22 +62,16 @@ impl Reader {
     /// # Errors
     /// When it is not there, or something is missing.
     pub(crate) fn open(path: &Path, codec: Codec, decode: &str) -> Result<Self, ReadError> {
-        let demux = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("mp4") => "qtdemux",
-            Some("mkv") => "matroskademux",
-            Some("ogg") => "oggdemux",
-            _ => return Err(ReadError::Container),
-        };
+        let demux = demuxer(path)?;
         std::fs::File::open(path).map_err(|error| ReadError::File(error.to_string()))?;
-        let parse = match codec {
-            Codec::H264 => {
-                "! video/x-h264 ! capssetter name=first join=false replace=true ! h264parse"
-            }
+        let only = match codec {
+            Codec::H264 => "video/x-h264 ! ",
             Codec::Opus | Codec::Vp8 => "",
         };
         let text = format!(
-            "filesrc name=file ! {demux} name=demux {parse} ! {decode} \
-             ! appsink name=out sync=false max-buffers={AHEAD}"
+            "filesrc name=file ! {demux} name=demux ! {only}{}{decode} \
+             ! appsink name=out sync=false max-buffers={AHEAD}",
+            parse(codec)
         );
         let element = |why: &str| ReadError::Element(why.to_owned());
         let pipeline = gst::parse::launch(&text).map_err(|error| element(error.message()))?;
@@ -86,9 +80,7 @@ impl Reader {
         file.set_property("location", path);
         let demux = pipeline.by_name("demux").ok_or_else(|| element("no demuxer"))?;
         demux.connect_pad_added(|_, pad| keep_all(pad));
-        if let Some(first) = pipeline.by_name("first") {
-            hold(&first);
-        }
+        hold(pipeline.upcast_ref());
         let sink = pipeline.by_name("out").and_then(|sink| sink.downcast::<AppSink>().ok());
         let sink = sink.ok_or_else(|| element("no end"))?;
         let reader = Self { pipeline, sink };
@@ -138,6 +130,46 @@ impl Drop for Reader {
     }
 }
 
+/// The element that takes a file of ours apart, by its name.
+pub(crate) fn demuxer(path: &Path) -> Result<&'static str, ReadError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("mp4") => Ok("qtdemux"),
+        Some("mkv") => Ok("matroskademux"),
+        Some("ogg") => Ok("oggdemux"),
+        _ => Err(ReadError::Container),
+    }
+}
+
+/// What comes between a demuxer and a decoder, as launch text.
+fn parse(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "capssetter name=first join=false replace=true ! h264parse ! ",
+        Codec::Opus | Codec::Vp8 => "",
+    }
+}
+
+/// What decodes the track that comes out of a demuxer's new pad; none where it is nothing that we record.
+///
+/// # Errors
+/// When elements are missing.
+pub(crate) fn decoder(pad: &gst::Pad) -> Result<Option<gst::Bin>, ReadError> {
+    keep_all(pad);
+    let caps = pad.current_caps();
+    let name = caps.as_ref().and_then(|caps| caps.structure(0)).map(|caps| caps.name().as_str());
+    let (codec, decode) = match name {
+        // Rendering into GStreamer's buffers tears pictures around a change of size (1.22).
+        Some("video/x-h264") => (Codec::H264, "avdec_h264 direct-rendering=false"),
+        Some("video/x-vp8") => (Codec::Vp8, "vp8dec"),
+        Some("audio/x-opus") => (Codec::Opus, "opusdec"),
+        _ => return Ok(None),
+    };
+    let text = format!("{}{decode}", parse(codec));
+    let bin = gst::parse::bin_from_description(&text, true)
+        .map_err(|error| ReadError::Element(error.message().to_owned()))?;
+    hold(&bin);
+    Ok(Some(bin))
+}
+
 /// Nothing of a recording lies outside of it. qtdemux lets the segment begin with the first fragment, and what
 /// another track has from before that (a picture came first, late) would be cut off.
 fn keep_all(pad: &gst::Pad) {
@@ -152,10 +184,11 @@ fn keep_all(pad: &gst::Pad) {
     });
 }
 
-/// Lets a `capssetter` hold the first caps that come to it. qtdemux tells new ones whenever a fragment has
+/// Lets the `capssetter` in there, if there is one, hold the first caps that come to it. qtdemux tells new ones whenever a fragment has
 /// another frame rate, with the parameter sets of the file's beginning: after a change of size, which H.264
 /// says in its own stream, nothing could be decoded any more before the next keyframe.
-fn hold(setter: &gst::Element) {
+fn hold(bin: &gst::Bin) {
+    let Some(setter) = bin.by_name("first") else { return };
     let Some(sink) = setter.static_pad("sink") else { return };
     let (setter, known) = (setter.downgrade(), AtomicBool::new(false));
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {

@@ -128,6 +128,9 @@ pub struct Args {
     /// Seconds from the first join until an incomplete interaction is aborted [default: 15]
     #[arg(long, env = "DUCKSOUP_ABORT_DELAY", value_name = "S")]
     pub abort_delay: Option<String>,
+    /// Seconds that a participant's network may be gone in a run before the others are told [default: 30]
+    #[arg(long, env = "DUCKSOUP_BLACKOUT", value_name = "S")]
+    pub blackout: Option<String>,
     /// This server's address as participants reach it; TURN relays from it [default: none]
     #[arg(long, env = "DUCKSOUP_PUBLIC_IP", value_name = "IP")]
     pub public_ip: Option<String>,

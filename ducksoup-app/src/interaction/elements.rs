@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The elements this process brings along. A type name can exist only once in a process, so a copy
-//! of ours that the plugin path brings is taken out of the registry before our own is registered.
+//! of theirs that the plugin path brings is taken out of the registry before our own is registered.
 
 /// What cannot be done without, and the Debian package that brings it.
 const NEEDED: [(&str, &str); 12] = [
@@ -19,11 +19,14 @@ const NEEDED: [(&str, &str); 12] = [
     ("matroskamux", "gstreamer1.0-plugins-good"),
 ];
 
+/// The plugins that are linked into the program.
+const OWN: [&str; 2] = ["ducksoup", "rsrtp"];
+
 /// Why the stage cannot work here.
 #[derive(Debug, thiserror::Error)]
 pub enum ElementsError {
     /// GStreamer refused our plugin.
-    #[error("cannot register the ducksoup elements: {0}")]
+    #[error("cannot register the elements linked into the program: {0}")]
     Register(#[from] glib::BoolError),
     /// Something of GStreamer is not installed.
     #[error("the GStreamer element {0} is missing (Debian package {1})")]
@@ -39,10 +42,14 @@ pub fn register() -> Result<(), ElementsError> {
     let mut done = ONCE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*done {
         let registry = gst::Registry::get();
-        if let Some(other) = registry.find_plugin("ducksoup") {
-            registry.remove_plugin(&other);
+        for own in OWN {
+            if let Some(other) = registry.find_plugin(own) {
+                registry.remove_plugin(&other);
+            }
         }
         gstducksoup::plugin_register_static()?;
+        // For its estimator of what a connection can take.
+        gstrsrtp::plugin_register_static()?;
         *done = true;
     }
     for (element, package) in NEEDED {

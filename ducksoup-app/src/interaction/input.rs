@@ -72,6 +72,10 @@ pub enum PeerInput {
     Counted(Box<Counted>),
     /// A control packet of its connection.
     Rtcp(Compound),
+    /// What its connection can take, in bit/s, has changed.
+    Estimated(u32),
+    /// What its receivers can take of a track that is not re-encoded, in bit/s, has changed.
+    Wanted(Kind, u32),
     /// A keyframe is asked of the browser.
     KeyframeAsked(AskedBy),
     /// The negotiation has another state.

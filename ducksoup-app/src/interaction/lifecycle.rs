@@ -12,6 +12,9 @@
 //! | ready, others missing | – | noted | start to this one; shown to the others | – | – |
 //! | ready, the last one | – | → running; start to all | – | – | – |
 //! | leave | – | seat freed, others told; last one: → empty | away, others told | away | – |
+//! | socket lost | – | as leave | – | away | – |
+//! | media lost | – | as failed | – | – | – |
+//! | media back | – | – | – | – | – |
 //! | failed | – | error-peer-connection, then as leave | the same | – | – |
 //! | timeout | → over | → finishing (aborted) | ending; then → finishing (ended) | end; → over | – |
 //! | files finished | – | – | – | files, end; → over | – |
@@ -23,7 +26,13 @@
 //! `Declined` is no refusal: the door asks a new run. A leave with the cause `replaced` tells the
 //! others nothing and keeps the seat, while gathering too: the same user is about to join by
 //! another connection. While gathering, this is the only way to be away.
+//!
+//! While the interaction runs, a participant whose socket is lost without a farewell, or whose media
+//! are, is borne for a while ([`Silence`]): nobody hears of it, the peer stays up. Who comes back by
+//! another socket takes the seat over, as after `replaced`. When the time is up: without a socket as
+//! leave, with one as failed.
 
+use super::silence::Silence;
 use super::terms::Terms;
 use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{
@@ -72,6 +81,13 @@ pub enum Input {
     Failed {
         /// Its socket.
         connection: Connection,
+    },
+    /// A client's media no longer come through, or do again.
+    Media {
+        /// Its socket.
+        connection: Connection,
+        /// Whether they come.
+        flowing: bool,
     },
     /// The recordings are complete, by user; paths relative to the data folder.
     FilesFinished(BTreeMap<Identifier, Vec<String>>),
@@ -195,6 +211,8 @@ impl Presence {
 #[derive(Debug, Clone, PartialEq)]
 struct Seat {
     presence: Presence,
+    /// Of a connected one.
+    silence: Silence,
     stream_id: String,
 }
 
@@ -216,20 +234,22 @@ pub struct Lifecycle {
     /// Times each user has connected, whether they have a seat now or not.
     counts: BTreeMap<Identifier, u32>,
     abort_delay: Duration,
+    blackout: Duration,
     ice_servers: Vec<IceServer>,
     effects: Vec<Effect>,
 }
 
 impl Lifecycle {
     /// A new interaction, at time zero. Clients get `ice_servers`; an incomplete interaction is
-    /// aborted `abort_delay` after its first join.
+    /// aborted `abort_delay` after its first join; silence is borne for `blackout`.
     #[must_use]
-    pub fn new(abort_delay: Duration, ice_servers: Vec<IceServer>) -> Self {
+    pub fn new(abort_delay: Duration, blackout: Duration, ice_servers: Vec<IceServer>) -> Self {
         Self {
             phase: Phase::Empty { until: abort_delay },
             seats: BTreeMap::new(),
             counts: BTreeMap::new(),
             abort_delay,
+            blackout,
             ice_servers,
             effects: Vec::new(),
         }
@@ -242,9 +262,8 @@ impl Lifecycle {
                 self.join(connection, options, ice_servers, now);
             }
             Input::Ready { connection } => self.ready(connection, now),
-            Input::Leave { connection, cause } => {
-                self.leave(connection, CloseCause::Left(cause), now)
-            }
+            Input::Leave { connection, cause } => self.socket_gone(connection, cause, now),
+            Input::Media { connection, flowing } => self.media(connection, flowing, now),
             Input::Failed { connection } => self.failed(connection, now),
             Input::FilesFinished(files) => self.conclude(Some(&files)),
             Input::Timeout => self.timeout(now),
@@ -259,7 +278,11 @@ impl Lifecycle {
         match self.phase {
             Phase::Empty { until } => Some(until),
             Phase::Gathering { deadline, .. } | Phase::Finishing { deadline, .. } => Some(deadline),
-            Phase::Running { end, notice, .. } => Some(notice.unwrap_or(end)),
+            Phase::Running { end, notice, .. } => {
+                let borne = self.seats.values().filter_map(|seat| seat.silence.until()).min();
+                let next = notice.unwrap_or(end);
+                Some(borne.map_or(next, |until| until.min(next)))
+            }
             Phase::Over => None,
         }
     }
@@ -298,6 +321,7 @@ impl Lifecycle {
                 return;
             }
         };
+        self.take_over(&options.user, now);
         let context = match self.seats.get(&options.user).map(|seat| seat.presence) {
             Some(Presence::Connecting(_) | Presence::Ready(_)) => {
                 return self.refuse(connection, ErrorCode::Duplicate);
@@ -318,8 +342,11 @@ impl Lifecycle {
         let count = self.counts.entry(user.clone()).or_default();
         *count += 1;
         let count = *count;
-        let seat =
-            Seat { presence: Presence::Connecting(connection), stream_id: stream_id.clone() };
+        let seat = Seat {
+            presence: Presence::Connecting(connection),
+            silence: Silence::None,
+            stream_id: stream_id.clone(),
+        };
         self.seats.insert(user.clone(), seat);
 
         let mut ice_servers = self.ice_servers.clone();
@@ -343,6 +370,58 @@ impl Lifecycle {
             self.effects.push(Effect::Differs { connection, options: differing });
         }
         self.effects.push(Effect::OpenPeer { connection, options, stream_id, count });
+    }
+
+    /// Somebody comes back by another socket than the lost one, whose media end.
+    fn take_over(&mut self, user: &Identifier, now: Duration) {
+        if let Some(seat) = self.seats.get(user)
+            && seat.silence.is_deaf()
+            && let Some(lost) = seat.presence.connection()
+        {
+            self.leave(lost, CloseCause::Left(LeaveCause::Replaced), now);
+        }
+    }
+
+    /// A socket is gone: while the interaction runs, who did not say farewell is borne.
+    fn socket_gone(&mut self, connection: Connection, cause: LeaveCause, now: Duration) {
+        let limit = now + self.blackout;
+        match (self.seat_mut(connection), cause) {
+            (Some(seat), LeaveCause::Lost) => seat.silence = seat.silence.without_socket(limit),
+            _ => self.leave(connection, CloseCause::Left(cause), now),
+        }
+    }
+
+    fn media(&mut self, connection: Connection, flowing: bool, now: Duration) {
+        let limit = now + self.blackout;
+        match self.seat_mut(connection) {
+            Some(seat) if flowing => seat.silence = seat.silence.with_media(),
+            Some(seat) => seat.silence = seat.silence.without_media(limit),
+            None if flowing => {}
+            None => self.failed(connection, now),
+        }
+    }
+
+    /// The seat of a connection, while the interaction runs.
+    fn seat_mut(&mut self, connection: Connection) -> Option<&mut Seat> {
+        let running = matches!(self.phase, Phase::Running { .. });
+        let mut seats = self.seats.values_mut();
+        seats.find(|seat| running && seat.presence.connection() == Some(connection))
+    }
+
+    /// Those whose silence is borne no longer.
+    fn give_up(&mut self, now: Duration) {
+        let late: Vec<_> = self
+            .seats
+            .values()
+            .filter(|seat| seat.silence.until().is_some_and(|until| until <= now))
+            .filter_map(|seat| Some((seat.presence.connection()?, seat.silence.is_deaf())))
+            .collect();
+        for (connection, deaf) in late {
+            match deaf {
+                true => self.leave(connection, CloseCause::Left(LeaveCause::Lost), now),
+                false => self.failed(connection, now),
+            }
+        }
     }
 
     fn ready(&mut self, connection: Connection, now: Duration) {
@@ -418,6 +497,7 @@ impl Lifecycle {
         let stream_id = match self.seats.get_mut(&user) {
             Some(seat) => {
                 seat.presence = Presence::Away { told };
+                seat.silence = Silence::None;
                 seat.stream_id.clone()
             }
             None => return,
@@ -449,7 +529,7 @@ impl Lifecycle {
             return;
         }
         self.send(connection, ServerMessage::Error(ErrorCode::PeerConnection));
-        self.effects.push(Effect::Close(connection));
+        self.close(connection);
         self.leave(connection, CloseCause::Failed, now);
     }
 
@@ -460,6 +540,7 @@ impl Lifecycle {
         match self.phase {
             Phase::Empty { .. } => self.exit(),
             Phase::Gathering { .. } => self.finish(Outcome::Aborted, now),
+            Phase::Running { end, notice, .. } if now < notice.unwrap_or(end) => self.give_up(now),
             Phase::Running { terms, end, notice: Some(_) } => {
                 self.phase = Phase::Running { terms, end, notice: None };
                 for (_, connection) in self.connections() {
@@ -499,7 +580,7 @@ impl Lifecycle {
         if let Some(message) = farewell {
             for (_, connection) in self.connections() {
                 self.send(connection, message.clone());
-                self.effects.push(Effect::Close(connection));
+                self.close(connection);
             }
         }
         self.phase = Phase::Finishing { deadline: now + FINISH_LIMIT, outcome };
@@ -518,7 +599,7 @@ impl Lifecycle {
                     self.send(connection, ServerMessage::Files(files.clone()));
                 }
                 self.send(connection, ServerMessage::End);
-                self.effects.push(Effect::Close(connection));
+                self.close(connection);
             }
             self.effects.push(Effect::ClosePeer { connection, cause: CloseCause::Over });
         }
@@ -543,7 +624,21 @@ impl Lifecycle {
     }
 
     fn send(&mut self, to: Connection, message: ServerMessage) {
-        self.effects.push(Effect::Send { to, message });
+        if !self.is_deaf(to) {
+            self.effects.push(Effect::Send { to, message });
+        }
+    }
+
+    fn close(&mut self, connection: Connection) {
+        if !self.is_deaf(connection) {
+            self.effects.push(Effect::Close(connection));
+        }
+    }
+
+    /// Whether a connection has lost its socket.
+    fn is_deaf(&self, connection: Connection) -> bool {
+        let mut seats = self.seats.values();
+        seats.any(|seat| seat.silence.is_deaf() && seat.presence.connection() == Some(connection))
     }
 
     fn connections(&self) -> Vec<(Identifier, Connection)> {

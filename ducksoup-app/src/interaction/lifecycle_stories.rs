@@ -290,3 +290,50 @@ fn a_client_that_leaves_while_files_are_finished_is_let_go() {
         ("files a", "2< files of a; 2< end; close 2; close-peer 2 over; exit"),
     ]);
 }
+
+#[test]
+fn a_lost_socket_is_borne_in_silence_and_its_participant_takes_the_seat_over() {
+    follow(&[
+        ("join 1 a; join 2 b; ready 1; ready 2; at 5000; leave 2 lost", ""),
+        ("at 12999; timeout", ""),
+        (
+            "join 3 b",
+            "close-peer 2 replaced; 3< joined reconnection; 3< other_joined a; open 3 b #2",
+        ),
+        ("at 13100; timeout", ""),
+        ("ready 3", "record 3; 3< start 17; show 3 a; show 1 b"),
+    ]);
+}
+
+#[test]
+fn a_silence_that_is_too_long_is_a_leave() {
+    follow(&[
+        ("join 1 a; join 2 b; ready 1; ready 2; at 5000; leave 2 lost", ""),
+        ("at 13000; timeout", "1< other_left b; hide 1 b; close-peer 2 lost"),
+        ("join 3 b", "3< joined reconnection; 3< other_joined a; 1< other_joined b; open 3 b #2"),
+    ]);
+}
+
+#[test]
+fn media_that_come_back_in_time_were_never_gone_and_else_it_is_an_error() {
+    follow(&[
+        ("join 1 a; join 2 b; ready 1; ready 2; at 2000; media 2 lost; at 4000; media 2 back", ""),
+        ("at 10000; timeout", ""),
+        ("media 2 lost; at 12000; media 1 lost; at 15100; timeout", "1< ending; 2< ending"),
+        (
+            "at 18000; timeout",
+            "2< error-peer-connection; close 2; 1< other_left b; hide 1 b; close-peer 2 failed",
+        ),
+        ("at 19000; leave 1 lost; at 20000; timeout", "close-peer 1 lost"),
+    ]);
+}
+
+#[test]
+fn nothing_is_said_to_who_cannot_hear_and_the_end_comes_for_them_too() {
+    follow(&[
+        ("join 1 a 2 10; join 2 b; ready 1; ready 2; at 1100; timeout", "1< ending; 2< ending"),
+        ("at 9000; leave 2 lost", ""),
+        ("at 10100; timeout", "over; finish ended"),
+        ("files a", "1< files of a; 1< end; close 1; close-peer 1 over; close-peer 2 over; exit"),
+    ]);
+}

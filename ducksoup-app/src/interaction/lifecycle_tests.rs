@@ -15,6 +15,8 @@ mod walk;
 
 /// Abort delay in these tests: 15 s, the default.
 const ABORT_DELAY: Duration = Duration::from_secs(15);
+/// What silence is borne in these tests.
+const BLACKOUT: Duration = Duration::from_secs(8);
 
 fn user(name: &str) -> Identifier {
     Identifier::new(name).expect("valid")
@@ -44,6 +46,7 @@ fn say(effect: &Effect) -> String {
             let cause = match cause {
                 CloseCause::Left(LeaveCause::Stopped) => "stopped",
                 CloseCause::Left(LeaveCause::Closed) => "closed",
+                CloseCause::Left(LeaveCause::Lost) => "lost",
                 CloseCause::Left(LeaveCause::Replaced) => "replaced",
                 CloseCause::Failed => "failed",
                 CloseCause::Over => "over",
@@ -110,13 +113,14 @@ struct Plan {
 
 impl Plan {
     fn new() -> Self {
-        Self { lifecycle: Lifecycle::new(ABORT_DELAY, ice_servers_given()), now: Duration::ZERO }
+        let lifecycle = Lifecycle::new(ABORT_DELAY, BLACKOUT, ice_servers_given());
+        Self { lifecycle, now: Duration::ZERO }
     }
 
     /// Runs inputs separated by `;` and gives the effects of the last one:
     /// `join <connection> <user> [<size> [<duration in s>]]`, `ready <connection>`,
-    /// `leave <connection> stopped|closed|replaced`, `failed <connection>`, `files <user>`,
-    /// `timeout`, `shutdown`. `at <ms>` sets the clock.
+    /// `leave <connection> stopped|closed|lost|replaced`, `media <connection> lost|back`,
+    /// `failed <connection>`, `files <user>`, `timeout`, `shutdown`. `at <ms>` sets the clock.
     fn run(&mut self, script: &str) -> String {
         let mut said = Vec::new();
         for step in script.split(';').map(str::trim).filter(|s| !s.is_empty()) {
@@ -144,10 +148,12 @@ impl Plan {
                     cause: match words[2] {
                         "stopped" => LeaveCause::Stopped,
                         "closed" => LeaveCause::Closed,
+                        "lost" => LeaveCause::Lost,
                         "replaced" => LeaveCause::Replaced,
                         _ => panic!("{step}"),
                     },
                 },
+                "media" => Input::Media { connection: connection(1), flowing: words[2] == "back" },
                 "failed" => Input::Failed { connection: connection(1) },
                 "files" => Input::FilesFinished([(user(words[1]), vec!["path".into()])].into()),
                 "timeout" => Input::Timeout,
@@ -180,7 +186,7 @@ type Cell = (&'static str, &'static str, &'static str);
 const UNREACHABLE: Cell = ("", "", "");
 
 /// The rows of the table in the module's page, by the same names, with a cell for each phase.
-const TABLE: [(&str, [Cell; 5]); 10] = [
+const TABLE: [(&str, [Cell; 5]); 13] = [
     (
         "join, seat free",
         [
@@ -259,6 +265,40 @@ const TABLE: [(&str, [Cell; 5]); 10] = [
             (RUNNING, "leave 2 closed", "1< other_left b; hide 1 b; close-peer 2 closed"),
             (ENDED, "leave 2 closed", "close-peer 2 closed"),
             (OVER, "leave 2 closed", ""),
+        ],
+    ),
+    (
+        "socket lost",
+        [
+            ("", "leave 1 lost", ""),
+            (GATHERING, "leave 2 lost", "1< other_left b; close-peer 2 lost"),
+            (RUNNING, "leave 2 lost", ""),
+            (ENDED, "leave 2 lost", "close-peer 2 lost"),
+            (OVER, "leave 2 lost", ""),
+        ],
+    ),
+    (
+        "media lost",
+        [
+            ("", "media 1 lost", ""),
+            (
+                GATHERING,
+                "media 2 lost",
+                "2< error-peer-connection; close 2; 1< other_left b; close-peer 2 failed",
+            ),
+            (RUNNING, "media 2 lost", ""),
+            (ENDED, "media 2 lost", ""),
+            (OVER, "media 2 lost", ""),
+        ],
+    ),
+    (
+        "media back",
+        [
+            ("", "media 1 back", ""),
+            (GATHERING, "media 2 back", ""),
+            ("join 1 a; join 2 b; ready 1; ready 2; media 2 lost", "media 2 back", ""),
+            (ENDED, "media 2 back", ""),
+            (OVER, "media 2 back", ""),
         ],
     ),
     (

@@ -11,9 +11,11 @@ use proptest::sample::Index;
 use std::collections::{BTreeMap, BTreeSet};
 
 const USERS: [&str; 4] = ["a", "b", "c", "d"];
-const CAUSES: [LeaveCause; 3] = [LeaveCause::Stopped, LeaveCause::Closed, LeaveCause::Replaced];
-/// More timeouts than any state needs to reach its end: announce, end, give up on files.
-const STEPS_TO_EXIT: usize = 4;
+const CAUSES: [LeaveCause; 4] =
+    [LeaveCause::Stopped, LeaveCause::Closed, LeaveCause::Lost, LeaveCause::Replaced];
+/// More timeouts than any state needs to reach its end: announce, give up on three who are silent,
+/// end, give up on files.
+const STEPS_TO_EXIT: usize = 7;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -22,10 +24,11 @@ enum Step {
         size: u32,
         duration: u32,
     },
-    /// These three: of a connection that was once used, whatever became of it.
+    /// These four: of a connection that was once used, whatever became of it.
     Ready(Index),
     Leave(Index, LeaveCause),
     Failed(Index),
+    Media(Index, bool),
     Files,
     Timeout,
     Shutdown,
@@ -40,6 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<Index>(), 0..CAUSES.len())
             .prop_map(|(whose, cause)| Step::Leave(whose, CAUSES[cause])),
         1 => any::<Index>().prop_map(Step::Failed),
+        3 => (any::<Index>(), any::<bool>())
+            .prop_map(|(whose, flowing)| Step::Media(whose, flowing)),
         1 => Just(Step::Files),
         3 => Just(Step::Timeout),
         1 => prop_oneof![9 => Just(Step::Timeout), 1 => Just(Step::Shutdown)],
@@ -158,7 +163,7 @@ struct Walk {
 impl Walk {
     fn new() -> Self {
         Self {
-            lifecycle: Lifecycle::new(ABORT_DELAY, Vec::new()),
+            lifecycle: Lifecycle::new(ABORT_DELAY, BLACKOUT, Vec::new()),
             now: Duration::ZERO,
             connections: 0,
             witness: Witness::default(),
@@ -182,6 +187,9 @@ impl Walk {
             Step::Ready(whose) => Input::Ready { connection: used(whose) },
             Step::Leave(whose, cause) => Input::Leave { connection: used(whose), cause: *cause },
             Step::Failed(whose) => Input::Failed { connection: used(whose) },
+            Step::Media(whose, flowing) => {
+                Input::Media { connection: used(whose), flowing: *flowing }
+            }
             Step::Files => Input::FilesFinished(BTreeMap::new()),
             Step::Timeout => Input::Timeout,
             Step::Shutdown => Input::Shutdown,
@@ -215,7 +223,10 @@ impl Walk {
         let present =
             |user: &&Identifier| lifecycle.seats[*user].presence != (Presence::Away { told: true });
         let users: BTreeSet<&Identifier> = lifecycle.seats.keys().filter(present).collect();
-        for (connection, user) in &self.witness.open {
+        // Who has lost the socket hears nothing.
+        let heeding =
+            |(connection, _): &(&Connection, _)| !self.witness.closed.contains(connection);
+        for (connection, user) in self.witness.open.iter().filter(heeding) {
             let known = self.witness.known[connection].iter();
             let expected: Vec<_> = users.iter().filter(|other| **other != user).collect();
             assert!(known.eq(expected.into_iter().copied()), "what {user} knows");

@@ -198,6 +198,10 @@ pub struct Figures {
     pub outgoing: BTreeMap<&'static str, Out>,
     /// What it was sent.
     pub routes: Vec<Route>,
+    /// What its connection can take of all that, in bit/s; absent before anything is known.
+    pub estimate: Option<u32>,
+    /// What the browser is told that it may send, in bit/s; absent where it decides alone.
+    pub limit: Option<u32>,
 }
 
 /// Remembers one participant's latest counters.

@@ -7,6 +7,7 @@
 
 use super::counters::Counted;
 use super::input::{Input, Inputs, PeerInput};
+use super::ration::Ration;
 use super::rtcp;
 use ducksoup_signaller::frame::Connection;
 use gst::glib;
@@ -28,6 +29,10 @@ pub struct Meter {
 /// How long a wish for a keyframe may wait, in ns, before it asks for a packet of its own. Ours: what
 /// reports leave it, see `webrtcbin::SESSION_BANDWIDTH`.
 const AT_ONCE: u64 = 100_000_000;
+
+/// Control packets of a browser that the stage hears of in a second. Ours: ten times what Chromium sends
+/// on a bad line; a flood must not keep the stage from those who behave.
+const MOST_RECEIVED: u32 = 300;
 
 /// What of a connection's control packets is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,11 +133,14 @@ pub fn tap(element: &gst::Element, tap: Tap, connection: Connection, inputs: &In
     }
     let session = element.property::<glib::Object>("internal-session");
     let to = inputs.clone();
+    let ration = Mutex::new(Ration::new(MOST_RECEIVED));
     session.connect_closure(
         "on-receiving-rtcp",
         false,
         glib::closure!(move |_session: glib::Object, packet: gst::Buffer| {
-            forward(&packet, rtcp::Direction::Received, tap, connection, &to);
+            if ration.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now()) {
+                forward(&packet, rtcp::Direction::Received, tap, connection, &to);
+            }
         }),
     );
     let to = inputs.clone();

@@ -9,6 +9,7 @@
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
 //! | [`template`], [`naming`] | texts and file names (pure) |
+//! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
 //! | [`candidates`] | which addresses browsers are told of (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
@@ -19,7 +20,9 @@
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
 //! | [`shortcut`] | past a queue of webrtcbin |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
+//! | [`rehearsal`] | what would take long the first time |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
+//! | [`bandwidth`] | what a connection can take, either way (an estimator, and pure rules) |
 //! | [`meter`], [`counters`] | what GStreamer counts of a participant |
 //! | [`gstreamer_log`] | GStreamer's own log, where it is wanted |
 //! | [`journal`], [`events`] | the log, the manifest, the table of events |
@@ -29,7 +32,9 @@
 //! What goes wrong is told in the journal; where there is none (yet), on standard error, which is the
 //! door's.
 
+pub mod bandwidth;
 pub mod candidates;
+pub mod capture;
 pub mod carrier;
 pub mod chain;
 pub mod counters;
@@ -39,8 +44,8 @@ pub mod events;
 pub mod gpu;
 pub mod graph;
 pub mod gstreamer_log;
+mod hearing;
 pub mod input;
-pub mod insistence;
 pub mod journal;
 pub mod lifecycle;
 pub mod measures;
@@ -51,10 +56,14 @@ pub mod overlay;
 pub mod peer;
 pub mod pipelines;
 pub mod plots;
+pub mod ration;
+pub mod rehearsal;
 pub mod rtcp;
 pub mod sdp;
 pub mod shortcut;
+mod silence;
 pub mod stage;
+mod standing;
 pub mod stats;
 pub mod template;
 pub mod terms;
@@ -68,11 +77,15 @@ pub mod wishes;
 use carrier::FromDoor;
 use ducksoup_signaller::frame::{DoorFrame, Opening, StageFrame};
 use input::{Input, Inputs};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// Longest wait for the last frames to be written, and for the pipeline to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A stage rehearses so long after its start. Ours: a door starts one when it opens another one, whose first
+/// participant then has what the machine can do.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Holds `config/gst.yml` of a working directory against the elements of this machine.
 ///
@@ -111,13 +124,22 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What this stage is; `None` when the door goes before it says so.
+/// What this stage is; `None` when the door goes before it says so. If it is not told soon, it rehearses
+/// meanwhile.
 fn opening(inputs: &Receiver<Input>) -> Option<Opening> {
+    let mut next = match inputs.recv_timeout(CALM) {
+        Err(RecvTimeoutError::Timeout) => {
+            rehearsal::begin();
+            inputs.recv().ok()?
+        }
+        input => input.ok()?,
+    };
     loop {
-        match inputs.recv().ok()? {
+        match next {
             Input::Door(FromDoor::Frame(DoorFrame::Open(opening))) => return Some(*opening),
             Input::Door(FromDoor::Gone | FromDoor::Frame(DoorFrame::Shutdown)) => return None,
             other => eprintln!("before the opening: {other:?}"),
         }
+        next = inputs.recv().ok()?;
     }
 }

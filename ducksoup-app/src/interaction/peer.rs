@@ -16,16 +16,19 @@
 mod recorder;
 mod routes;
 
+use super::bandwidth::Bandwidth;
 use super::candidates::Gathering;
 use super::chain::{Chain, ChainError};
 use super::counters::{self, Counted};
 use super::effects;
 use super::gpu::Devices;
+use super::hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
 use super::meter::Meter;
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
+use super::rtcp::{self, Compound, Direction};
 use super::sdp::{self, Codec, Kind};
 use super::tracks::{self, Beginning};
 use super::traffic::Traffic;
@@ -36,6 +39,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
+use gstducksoup::keyframes;
 use recorder::{Changed, recorder};
 use routes::Route;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +116,8 @@ pub struct Peer {
     pub track_names: BTreeMap<Kind, String>,
     /// What control packets tell.
     pub traffic: Traffic,
+    /// What its connection can take.
+    pub bandwidth: Bandwidth,
     meter: Meter,
     measures: Measures,
     /// When the browser is to be asked for a picture that a recording can start from.
@@ -139,6 +145,8 @@ impl Peer {
         let webrtcbin = webrtcbin::make(connection, jitter_buffer, settings, inputs)
             .map_err(|error| PeerError::Step("webrtcbin", error))?;
         let meter = Meter::new(&webrtcbin).map_err(|error| PeerError::Step("webrtcbin", error))?;
+        let bandwidth = Bandwidth::new(&webrtcbin, settings, connection, inputs)
+            .map_err(|error| PeerError::Step("bandwidth", error))?;
         let codecs = codecs(&options);
         let mut chains = Vec::new();
         for codec in &codecs {
@@ -192,6 +200,7 @@ impl Peer {
             hidden: BTreeSet::new(),
             track_names: BTreeMap::new(),
             traffic: Traffic::default(),
+            bandwidth,
             meter,
             measures: Measures::default(),
             keyframe_at: None,
@@ -335,7 +344,21 @@ impl Peer {
     pub fn measure(&mut self, counted: &Counted, at: Duration) -> Option<Figures> {
         let names = (self.options.user.as_str(), self.bin.name());
         let names = (names.0, names.1.as_str());
-        self.measures.take(counters::sample(counted, &self.traffic.streams(), names, at))
+        let sample = counters::sample(counted, &self.traffic.streams(), names, at);
+        self.bandwidth.arrived(&sample.arrived, counted.at);
+        let mut figures = self.measures.take(sample)?;
+        figures.estimate = self.bandwidth.estimate();
+        figures.limit = self.bandwidth.limit();
+        Some(figures)
+    }
+
+    /// What the connection can take by the browser's own reports, if that is news, in bit/s.
+    pub fn reported(&mut self, compound: &Compound) -> Option<u32> {
+        if compound.direction != Direction::Received {
+            return None;
+        }
+        let traffic = &self.traffic;
+        self.bandwidth.reported(&rtcp::read(&compound.bytes), |ssrc| traffic.sends(ssrc))
     }
 
     /// Whether the tracks are decoded and encoded again.
@@ -390,6 +413,14 @@ impl Peer {
         }
     }
 
+    /// The sound's encoder, where there is one, is to expect that its receivers lose so many percent.
+    pub fn expect_loss(&self, percent: u32) {
+        let audio = self.chains.iter().find(|chain| chain.codec.kind() == Kind::Audio);
+        if let Some(encoder) = audio.and_then(|chain| chain.bin.by_name("encoder")) {
+            hearing::tell(&encoder, percent);
+        }
+    }
+
     fn video(&self) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.codec.kind() == Kind::Video)
     }
@@ -420,6 +451,7 @@ fn keyframe(at: Option<gst::ClockTime>) -> gst::Event {
     gst_video::UpstreamForceKeyUnitEvent::builder()
         .running_time(at)
         .all_headers(true)
+        .other_field(keyframes::NEWCOMER, true)
         .other_field(tracks::ASKED_BY_START, true)
         .build()
 }

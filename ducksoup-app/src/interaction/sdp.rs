@@ -3,6 +3,7 @@
 //! What is promised to browsers: codecs, payload types, header extensions, and how their answers
 //! are judged.
 
+use super::capture;
 use ducksoup_signaller::protocol::VideoFormat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -142,9 +143,10 @@ impl Codec {
                 .field("rtcp-fb-transport-cc", true)
                 .field(format!("extmap-{TWCC_ID}"), TWCC_URI);
         }
-        if let Some(ssrc) = ssrc {
-            caps = caps.field("ssrc", ssrc);
-        }
+        caps = match ssrc {
+            Some(ssrc) => caps.field("ssrc", ssrc),
+            None => caps.field(format!("extmap-{}", capture::ID), capture::URI),
+        };
         caps.build()
     }
 }
@@ -262,7 +264,11 @@ mod tests {
         assert_eq!(promise.get::<&str>("profile-level-id"), Ok("42e01f"));
         assert_eq!(promise.get::<u32>("ssrc"), Ok(7));
         assert_eq!(promise.get::<&str>("extmap-3"), Ok(TWCC_URI));
-        assert!(!Codec::Opus.caps(None, false).structure(0).expect("one").has_field("ssrc"));
+        assert!(!promise.has_field("extmap-4"));
+        let caps = Codec::Opus.caps(None, false);
+        let received = caps.structure(0).expect("one");
+        assert!(!received.has_field("ssrc"));
+        assert_eq!(received.get::<&str>("extmap-4"), Ok(capture::URI));
     }
 
     #[test]

@@ -11,11 +11,13 @@ use super::candidates::NoCandidate;
 use super::carrier::{FromDoor, ToDoor};
 use super::events::{Event, Kind};
 use super::graph::Graph;
+use super::hearing::Hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::journal::{self, Journal};
 use super::lifecycle::{self, CloseCause, Effect, LEAD, Lifecycle, Outcome};
 use super::peer::{Peer, PeerError, Showing};
 use super::plots::Records;
+use super::standing::Standing;
 use super::stats::Stats;
 use super::wishes::Shortcoming;
 use crate::log::messages::Message;
@@ -64,6 +66,10 @@ pub struct Stage {
     stats: Stats,
     t0: Option<Zero>,
     finishing: Finishing,
+    /// What who comes back finds.
+    standing: Standing,
+    /// What encoders of sound expect.
+    hearing: Hearing,
     /// What has been noted of wishes in vain.
     confessed: Vec<Shortcoming>,
     /// What the plots are drawn from.
@@ -80,6 +86,7 @@ impl Stage {
         let graph = Graph::new(opening.settings.clone(), inputs.clone())?;
         let lifecycle = Lifecycle::new(
             Duration::from_secs(opening.settings.abort_delay.into()),
+            Duration::from_secs(opening.settings.blackout.into()),
             opening.settings.ice_servers.clone(),
         );
         let to = door.clone();
@@ -100,6 +107,8 @@ impl Stage {
             stats: Stats::default(),
             t0: None,
             finishing: Finishing::No,
+            standing: Standing::default(),
+            hearing: Hearing::default(),
             confessed: Vec::new(),
             records: Records::new(),
         })
@@ -305,6 +314,8 @@ impl Stage {
         count: u32,
     ) -> ControlFlow<()> {
         let user = options.user.clone();
+        let standing = self.standing.joins(&options);
+        self.hearing.forget(user.as_str());
         if self.journal.is_new() {
             let fields = json!({"origin": self.opening.origin, "id": self.opening.id});
             self.journal.log(Message::InteractionCreated, Some(&user), fields);
@@ -323,6 +334,7 @@ impl Stage {
                 self.journal.log(Message::PeerServerStarted, Some(&user), fields);
                 self.journal.log(Message::PipelineCreated, Some(&user), json!({}));
                 self.confess(&user, shortcomings);
+                self.restore(connection, &user, &standing);
                 self.first_targets(connection, &user);
                 self.offer_is_due(&user, "peer_joined");
                 ControlFlow::Continue(())
@@ -359,6 +371,7 @@ impl Stage {
         let cause = match cause {
             CloseCause::Left(LeaveCause::Stopped) => "stopped",
             CloseCause::Left(LeaveCause::Closed) => "websocket_closed",
+            CloseCause::Left(LeaveCause::Lost) => "lost",
             CloseCause::Left(LeaveCause::Replaced) => "replaced",
             CloseCause::Failed => "failed",
             CloseCause::Over => "interaction_over",

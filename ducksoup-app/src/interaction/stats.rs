@@ -4,6 +4,7 @@
 //! they asked for, the values that their effects have reached, and what is on disk. Pure.
 
 use super::measures::Figures;
+use super::sdp::Kind;
 use ducksoup_signaller::frame::Connection;
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use serde_json::{Map, Value, json};
@@ -28,6 +29,8 @@ pub struct Stats {
     figures: BTreeMap<Connection, Figures>,
     /// By user and `name.property`.
     reached: BTreeMap<Identifier, BTreeMap<String, String>>,
+    /// Of the encoders of each user's tracks, in bit/s.
+    targets: BTreeMap<Identifier, BTreeMap<&'static str, u64>>,
 }
 
 impl Stats {
@@ -39,6 +42,11 @@ impl Stats {
     /// Notes a value that an effect has reached.
     pub fn reached(&mut self, user: &Identifier, target: String, value: String) {
         self.reached.entry(user.clone()).or_default().insert(target, value);
+    }
+
+    /// Notes the target, in bit/s, that the encoder of a track has now.
+    pub fn target(&mut self, user: &Identifier, kind: Kind, bitrate: u64) {
+        self.targets.entry(user.clone()).or_default().insert(kind.name(), bitrate);
     }
 
     /// Everything, for the door; `running` is the time since t0, in s.
@@ -66,6 +74,7 @@ impl Stats {
             "audioFx": options.audio_fx,
             "videoFx": options.video_fx,
             "reached": self.reached.get(&options.user),
+            "targets": self.targets.get(&options.user),
             "figures": self.figures.get(connection),
             "recorded": recording(recorded),
         })
@@ -114,6 +123,8 @@ mod tests {
         stats.measured(Connection(1), figures(8000));
         stats.measured(Connection(1), figures(9000));
         stats.reached(&ann.user, "voice.pitch".into(), "0.8".into());
+        stats.target(&ann.user, Kind::Video, 800_000);
+        stats.target(&ann.user, Kind::Video, 900_000);
         let unheard = Participant { recorded: Map::new(), ..participant(2, &ben) };
         let told = Value::Object(stats.told(&[participant(1, &ann), unheard], Some(7)));
         assert_eq!(told["running"], 7);
@@ -127,9 +138,10 @@ mod tests {
         );
         assert_eq!((&first["audioFx"], &first["videoFx"]), (&json!("volume"), &Value::Null));
         assert_eq!(first["reached"], json!({"voice.pitch": "0.8"}));
+        assert_eq!(first["targets"], json!({"video": 900_000}));
         assert_eq!(first["figures"]["in"]["audio"]["bitrate"], 9000);
         assert_eq!(first["recorded"], json!({"bytes": 1500, "dropped": 1}));
-        for name in ["reached", "figures", "recorded"] {
+        for name in ["reached", "targets", "figures", "recorded"] {
             assert_eq!(second[name], Value::Null, "{name}");
         }
     }

@@ -13,6 +13,9 @@
 //! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
 //! stream is found to lie later only when ten seconds of it in a row do, and earlier at once.
 //!
+//! Sound and picture of one person are held against each other by when they were taken, where their sender
+//! tells that (`capture.rs`): the one that lies later is led to the other one.
+//!
 //! Before a stream is recorded it settles: it goes nearly at once to where it belongs, so that little
 //! is left to slide when it counts.
 
@@ -47,6 +50,10 @@ pub struct Timeline {
     offset: i64,
     /// By how much it has slid since that was told, in ns.
     slid: i64,
+    /// By how much it is to lie earlier than the jitter buffer says, in ns.
+    lead: i64,
+    /// From unwrapped RTP time, in ns, to when it was taken by its sender's clock.
+    taken: Option<i64>,
     /// The least offset of the latest media.
     least: Least,
 }
@@ -66,7 +73,11 @@ impl Least {
         while self.0.front().is_some_and(|(old, _)| *old < time.saturating_sub(PATIENCE)) {
             self.0.pop_front();
         }
-        self.0.front().map_or(value, |(_, least)| *least)
+        self.get().unwrap_or(value)
+    }
+
+    fn get(&self) -> Option<i64> {
+        self.0.front().map(|(_, least)| *least)
     }
 }
 
@@ -101,7 +112,32 @@ impl Timeline {
     /// A stream whose RTP timestamps count `rate` units a second.
     #[must_use]
     pub fn new(rate: u32) -> Self {
-        Self { rate: rate.max(1).into(), newest: None, offset: 0, slid: 0, least: Least::default() }
+        Self {
+            rate: rate.max(1).into(),
+            newest: None,
+            offset: 0,
+            slid: 0,
+            lead: 0,
+            taken: None,
+            least: Least::default(),
+        }
+    }
+
+    /// The packet that was placed last was taken at `time`, in ns of its sender's clock.
+    pub fn taken(&mut self, time: i64) {
+        let elapsed = self.newest.map_or(0, |(_, unwrapped)| self.nanoseconds(unwrapped));
+        self.taken = Some(time.saturating_sub(elapsed));
+    }
+
+    /// How much later than it was taken the jitter buffer puts the stream, in ns, from one clock to another.
+    #[must_use]
+    pub fn lag(&self) -> Option<i64> {
+        Some(self.least.get()?.saturating_sub(self.taken?))
+    }
+
+    /// By how much it is to lie earlier from now on, in ns.
+    pub fn lead(&mut self, by: i64) {
+        self.lead = by;
     }
 
     /// Places the next packet; `rtp` is its timestamp, `said` where the jitter buffer puts it, in ns.
@@ -118,15 +154,16 @@ impl Timeline {
         self.newest = Some((rtp, unwrapped));
         let elapsed = self.nanoseconds(unwrapped);
         let lies = said.saturating_sub(elapsed);
-        let error = lies.saturating_sub(self.offset);
+        let error = lies.saturating_sub(self.lead).saturating_sub(self.offset);
         let most = if pace == Pace::Settling { SETTLING } else { 1 };
         let slide = self.nanoseconds(units).abs() / SLIDE * most;
         let jumps = error.abs() > JUMP;
         if jumps {
-            self.least = Least::default();
+            (self.least, self.taken) = (Least::default(), None);
         }
         let least = self.least.hear(elapsed, lies);
-        let moved = if jumps { error } else { (least - self.offset).clamp(-slide, slide) };
+        let moved =
+            if jumps { error } else { (least - self.lead - self.offset).clamp(-slide, slide) };
         self.offset += moved;
         self.slid += moved;
         let correction = (jumps || self.slid.abs() >= TOLD).then(|| {
@@ -213,6 +250,27 @@ mod tests {
         // The first packet came 100 ms late.
         let off = [place(0, 100), place(1, 0), place(2, 0), place(5, 0), place(6, 0), place(7, 0)];
         assert_eq!(off.map(|off| off / MS), [100, 81, 62, 5, 0, 0]);
+    }
+
+    #[test]
+    fn a_stream_is_led_to_where_it_was_taken() {
+        let mut timeline = Timeline::new(48_000);
+        let mut off = |packet: u32, taken: Option<i64>, lead: i64| {
+            let said = (i64::from(packet) * 20 + 1000 + i64::from(packet % 3)) * MS;
+            timeline.lead(lead * MS);
+            let place = timeline.place(packet * 960, said, Pace::Settling);
+            if let Some(taken) = taken {
+                timeline.taken(taken * MS);
+            }
+            (place.time / MS - i64::from(packet) * 20, timeline.lag().map(|lag| lag / MS))
+        };
+        assert_eq!(off(0, None, 0), (1000, None));
+        // It was taken 30 ms before the jitter buffer says so at best, by a clock of its own.
+        assert_eq!(off(1, Some(70_000 + 20 - 30), 0), (1000, Some(-68_970)));
+        // Nearly at once.
+        assert_eq!(off(2, None, 20), (981, Some(-68_970)));
+        assert_eq!(off(5, Some(70_000 + 100 - 30), 20), (980, Some(-68_970)));
+        assert_eq!(off(6, None, 0), (999, Some(-68_970)));
     }
 
     #[test]

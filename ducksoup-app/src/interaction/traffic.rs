@@ -71,6 +71,12 @@ impl Traffic {
         self.outgoing.insert(ssrc, outgoing);
     }
 
+    /// Whether this is a stream to the browser.
+    #[must_use]
+    pub fn sends(&self, ssrc: u32) -> bool {
+        self.outgoing.contains_key(&ssrc)
+    }
+
     /// Somebody wants a keyframe of the browser.
     pub fn wants_keyframe(&mut self, by: AskedBy) {
         self.wanted.push(by);
@@ -210,6 +216,32 @@ mod tests {
         assert_eq!(traffic.passes(&asked), [finding(None, 0)], "repeated by GStreamer");
         let of_others = compound(Direction::Sent, &[(206, 1, &[1, 7])]);
         assert_eq!(traffic.passes(&of_others), [], "no stream of the browser");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_browser_says_no_stream_comes_or_goes(
+            packets in proptest::collection::vec(
+                (200..208_u8, 0..32_u8, proptest::collection::vec(proptest::prelude::any::<u32>(), 0..20)),
+                0..20,
+            ),
+            cut in 0..40_usize,
+        ) {
+            let mut traffic = traffic();
+            let (before, route) = (traffic.streams(), ("ben".to_owned(), Kind::Video));
+            let packets: Vec<_> =
+                packets.iter().map(|(number, format, words)| (*number, *format, words.as_slice())).collect();
+            let mut hostile = compound(Direction::Received, &packets);
+            hostile.bytes.truncate(hostile.bytes.len().saturating_sub(cut));
+            let findings = traffic.passes(&hostile);
+            for finding in findings {
+                let is_known = matches!(&finding, Finding::Loss { route: of, .. } if *of == route);
+                proptest::prop_assert!(is_known, "{finding:?}");
+            }
+            let after = traffic.streams();
+            proptest::prop_assert_eq!(after.incoming, before.incoming);
+            proptest::prop_assert!(after.outgoing.keys().eq([&route]));
+        }
     }
 
     #[test]

@@ -185,6 +185,9 @@ messages! {
     ClientFxControlRefused "client_fx_control_refused" "track" Error Interaction "A client asks for a control that is not possible." {
         "name" "the effect's", "property" "its property", "value" "where to", "duration" "ms of the ramp",
         "target" "whose effect", "error" "the reason" }
+    FxRestored "fx_restored" "track" Info Interaction "A participant who came back has a property of an effect where the last control had brought it." {
+        "name" "the effect's", "property" "its property", "value" "where to", "duration" "0",
+        "target" "whose effect" }
     FxAccepted "fxcontrol_accepted" "track" Debug Interaction "A command of an effect is taken." {
         "command" "its number", "name" "the effect's", "property" "its property", "value" "where to",
         "duration" "ns of the ramp", "shape" "the ramp's" }
@@ -221,6 +224,8 @@ messages! {
         "count" "all of them", "lost" "those that did not come, or too late" }
     VideoInReport "video_in_report" "track" Debug Interaction "The same of video." {
         "count" "all of them", "lost" "those that did not come, or too late" }
+    EstimateUpdated "estimate_updated" "track" Debug Interaction "What a participant's connection can take of all that is sent to them has changed; the encoders of those whom they receive go by it." {
+        "value" "the rate", "unit" "`bit/s`" }
     LossThresholdExceeded "loss_threshold_exceeded" "track" Debug Interaction "A browser reports that it lost more than a twentieth of a track's packets." {
         "value" "packets newly lost", "fraction" "the part lost since its report before, 0 to 1",
         "source" "whose track", "type" "`audio` or `video`" }

@@ -27,8 +27,6 @@ use std::time::{Duration, Instant};
 
 /// Between two `control_refused` (one a second).
 const REFUSAL_PERIOD: Duration = Duration::from_secs(1);
-/// Pings that may go unanswered.
-const MAX_UNANSWERED: u32 = 2;
 
 /// What the socket does next.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +62,11 @@ impl End {
     /// Normal closure.
     pub(crate) fn new(cause: &'static str) -> Self {
         Self { message: None, cause, leave: LeaveCause::Closed, code: 1000 }
+    }
+
+    /// The client has not said that it leaves.
+    pub(crate) fn lost(cause: &'static str) -> Self {
+        Self { leave: LeaveCause::Lost, ..Self::new(cause) }
     }
 
     /// Closure with a last word; 1008 is "policy violation".
@@ -102,7 +105,8 @@ pub(crate) struct Guard {
     malformed: u32,
     refusals: Refusals,
     next_ping: Instant,
-    unanswered: u32,
+    /// When the first ping went out that nothing has answered.
+    unanswered: Option<Instant>,
 }
 
 /// Refused controls, told once a period.
@@ -124,7 +128,7 @@ impl Guard {
             malformed: 0,
             refusals: Refusals::default(),
             next_ping: now + limits.ping,
-            unanswered: 0,
+            unanswered: None,
         }
     }
 
@@ -136,7 +140,7 @@ impl Guard {
 
     /// Anything came in: the client lives.
     pub(crate) fn heard(&mut self) {
-        self.unanswered = 0;
+        self.unanswered = None;
     }
 
     /// A text frame.
@@ -191,10 +195,16 @@ impl Guard {
 
     /// When [`Guard::tick`] has something to say.
     pub(crate) fn next_timeout(&self) -> Instant {
+        let next = self.next_ping.min(self.patience().unwrap_or(self.next_ping));
         match self.phase {
-            Phase::Silent { until } => until.min(self.next_ping),
-            Phase::Talking => self.next_ping,
+            Phase::Silent { until } => until.min(next),
+            Phase::Talking => next,
         }
+    }
+
+    /// When the client is taken for gone.
+    fn patience(&self) -> Option<Instant> {
+        Some(self.unanswered? + self.limits.silence)
     }
 
     /// The time is `now`.
@@ -202,13 +212,13 @@ impl Guard {
         if matches!(self.phase, Phase::Silent { until } if until <= now) {
             return self.no_join("no message in time");
         }
+        if self.patience().is_some_and(|until| until <= now) {
+            return Verdict::End(End::new("no_pong"));
+        }
         if now < self.next_ping {
             return Verdict::Nothing;
         }
-        if self.unanswered >= MAX_UNANSWERED {
-            return Verdict::End(End::new("no_pong"));
-        }
-        self.unanswered += 1;
+        self.unanswered.get_or_insert(now);
         self.next_ping = now + self.limits.ping;
         Verdict::Ping
     }
@@ -379,21 +389,25 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_answers_no_ping_ends_at_the_third() {
+    fn a_client_that_answers_no_ping_ends_when_its_silence_is_borne_no_longer() {
         let start = Instant::now();
-        let mut guard = talking(start);
-        let mut now = start;
-        let mut tick = |guard: &mut Guard| {
-            now = guard.next_timeout();
-            guard.tick(now)
+        let limits = Limits::bearing(Duration::from_secs(30));
+        let mut guard = Guard::new(Connection(1), limits, start);
+        guard.text(&join(), start);
+        let mut told = Vec::new();
+        let end = loop {
+            let now = guard.next_timeout();
+            match guard.tick(now) {
+                Verdict::Ping => told.push((now - start).as_secs()),
+                verdict => break (verdict, (now - start).as_secs()),
+            }
+            // Deaf for 29 s from the first ping on: that is nothing.
+            if told == [10, 20, 30] {
+                guard.heard();
+            }
         };
-        assert_eq!(tick(&mut guard), Verdict::Ping);
-        assert_eq!(tick(&mut guard), Verdict::Ping);
-        guard.heard();
-        assert_eq!(tick(&mut guard), Verdict::Ping);
-        assert_eq!(tick(&mut guard), Verdict::Ping);
-        assert!(matches!(tick(&mut guard), Verdict::End(End { cause: "no_pong", .. })));
-        assert_eq!(now, start + Duration::from_secs(100));
+        assert_eq!(told, [10, 20, 30, 40, 50, 60]);
+        assert!(matches!(end, (Verdict::End(End { cause: "no_pong", .. }), 70)), "{end:?}");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Limits {
     pub join: Duration,
     /// Between two pings: reverse proxies close a socket that is silent for 60 s.
     pub ping: Duration,
+    /// For an answer to a ping, or any other word: who gives none is gone.
+    pub silence: Duration,
     /// For the pong of a socket whose user comes by another one (DESIGN §3).
     pub probe: Duration,
     /// For a client to take what is written to it, and for its close.
@@ -80,6 +82,15 @@ pub struct Limits {
     pub join_burst: u32,
 }
 
+impl Limits {
+    /// The usual ones, with so much silence borne. Then pings are so frequent that it ends at most a
+    /// third later.
+    pub(crate) fn bearing(silence: Duration) -> Self {
+        let usual = Self::default();
+        Self { ping: usual.ping.min(silence / 3), silence, ..usual }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -88,6 +99,7 @@ impl Default for Limits {
             connection: Duration::from_secs(600),
             join: Duration::from_secs(10),
             ping: Duration::from_secs(20),
+            silence: Duration::from_secs(40),
             probe: Duration::from_secs(1),
             write: Duration::from_secs(5),
             ready: Duration::from_secs(10),

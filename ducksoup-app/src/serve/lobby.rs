@@ -237,7 +237,7 @@ impl Lobby {
         if let Err(error) = client.try_send(word) {
             log::warn!(context = "peer", connection = connection.0, error:% = error; "client_not_served");
             self.clients.remove(&connection);
-            return Some(Input::Gone { connection, cause: LeaveCause::Closed });
+            return Some(Input::Gone { connection, cause: LeaveCause::Lost });
         }
         None
     }

@@ -11,14 +11,32 @@ use super::{Door, lock};
 use ducksoup_signaller::frame::{Connection, LeaveCause};
 use ducksoup_signaller::protocol::{JoinOptions, ServerMessage};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use warp::ws::{Message, WebSocket};
 
 /// The payload of a ping that asks for one client's life; other pings carry none.
 const PROBE: &[u8] = b"probe";
+/// With this code a client closes that is about to join again (docs/protocol.md, "Transport").
+const CLOSE_RETURNING: u16 = 4001;
+
+/// Whether a client's frame was refused; else its socket broke.
+fn is_refusal(error: &warp::Error) -> bool {
+    let reason = error.source().and_then(|reason| reason.downcast_ref());
+    !matches!(
+        reason,
+        Some(
+            tungstenite::Error::Io(_)
+                | tungstenite::Error::ConnectionClosed
+                | tungstenite::Error::AlreadyClosed
+                | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+        )
+    )
+}
 
 /// What the log says about whoever is at the other end.
 struct Who {
@@ -114,14 +132,21 @@ impl Socket {
             Some(Ok(message)) => message,
             Some(Err(error)) => {
                 log::debug!(context = "peer", connection = self.connection.0, error:% = error; "websocket_error");
-                return Err(End::too_large());
+                return Err(if is_refusal(&error) {
+                    End::too_large()
+                } else {
+                    End::lost("websocket_broken")
+                });
             }
-            None => return Err(End::new("websocket_closed")),
+            None => return Err(End::lost("websocket_closed")),
         };
         let now = Instant::now();
         self.pause = now + self.guard.pause(message.as_bytes().len(), now);
         if message.is_close() {
-            return Err(End::new("client_closed"));
+            return Err(match message.close_frame() {
+                Some((CLOSE_RETURNING, _)) => End::lost("client_returns"),
+                _ => End::new("client_closed"),
+            });
         }
         self.guard.heard();
         if message.is_pong() {
@@ -193,8 +218,8 @@ impl Socket {
     async fn write(&mut self, message: Message) -> Result<(), End> {
         match timeout(self.door.config.limits.write, self.web.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::new("websocket_closed")),
-            Err(_) => Err(End::new("client_too_slow")),
+            Ok(Err(_)) => Err(End::lost("websocket_closed")),
+            Err(_) => Err(End::lost("client_too_slow")),
         }
     }
 

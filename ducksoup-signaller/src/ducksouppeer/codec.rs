@@ -62,6 +62,11 @@ impl Codec {
     }
 }
 
+/// The header extension that GStreamer's payloaders write
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+const WRITTEN_EXTENSION: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 /// A section in which the server asks for a track of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -87,6 +92,11 @@ pub(super) fn wanted(offer: &SDPMessageRef) -> Vec<Wanted> {
                 let codec = Codec::of_encoding(&encoding)?;
                 let structure = caps.make_mut().structure_mut(0)?;
                 structure.set_name("application/x-rtp");
+                structure.filter_map_in_place(|field, value| {
+                    let is_other = field.as_str().starts_with("extmap-")
+                        && value.get::<&str>().ok() != Some(WRITTEN_EXTENSION);
+                    (!is_other).then_some(value)
+                });
                 Some(Wanted { section, kind, codec, payload, caps })
             })
         })

@@ -205,6 +205,13 @@ impl Stage {
         Self { pipeline, webrtcbin, signaller, turns, sender, format: format.to_owned() }
     }
 
+    /// Asks for lost packets of pictures again, from the next offer on.
+    pub(crate) fn ask_again(&self) {
+        let transceiver: WebRTCRTPTransceiver =
+            self.webrtcbin.emit_by_name("get-transceiver", &[&1i32]);
+        transceiver.set_property("do-nack", true);
+    }
+
     pub(crate) fn offer(&self) {
         let sender = self.sender.clone();
         let promise = gst::Promise::with_change_func(move |reply| {

@@ -7,7 +7,7 @@
 
 use super::rewrite::StreamId;
 use super::routing::Kind;
-use super::throttle::Urgency;
+use crate::keyframes::Urgency;
 use std::collections::VecDeque;
 
 /// Packets of 20 ms, so two seconds: more than a browser's own buffer ever plays out, and what a

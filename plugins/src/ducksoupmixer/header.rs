@@ -65,16 +65,26 @@ pub(super) fn write(header: &mut [u8], new: Rewritten) {
     header[8..12].copy_from_slice(&new.ssrc.to_be_bytes());
 }
 
-/// From the header-extension ids of a source to those that a receiver was promised.
+/// The extension that carries transport-wide sequence numbers
+/// (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+pub(super) const TRANSPORT_WIDE: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// What becomes of a source's header extensions on the way to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ExtensionIds {
+pub(super) struct Extensions {
     /// `(id of the source, id of the receiver)`; `None`: the receiver was not promised it.
     changes: Vec<(u8, Option<u8>)>,
+    /// The receiver's id of the transport-wide sequence number: every packet has room for one. The
+    /// number itself is the business of the `rtpsession` behind the mixer, which alone knows in what
+    /// order packets leave; it writes it where there is room, and nowhere else.
+    numbered: Option<u8>,
 }
 
-impl ExtensionIds {
-    /// Compares two lists of `(id, URI)`. `None` when nothing has to change: all ids agree, or the
-    /// receiver was promised no list at all and takes packets as they are.
+impl Extensions {
+    /// Compares two lists of `(id, URI)`. `None` when nothing has to change: all ids agree and no
+    /// numbers are promised, or the receiver was promised no list at all and takes packets as they
+    /// are.
     pub(super) fn between(source: &[(u8, String)], receiver: &[(u8, String)]) -> Option<Self> {
         if receiver.is_empty() {
             return None;
@@ -87,54 +97,122 @@ impl ExtensionIds {
             })
             .filter(|(id, new)| *new != Some(*id))
             .collect();
-        (!changes.is_empty()).then_some(Self { changes })
+        let numbered = receiver.iter().find(|(_, uri)| uri == TRANSPORT_WIDE).map(|(id, _)| *id);
+        (!changes.is_empty() || numbered.is_some()).then_some(Self { changes, numbered })
     }
 
-    /// Renames the extensions of one packet's header in place. One that was not promised becomes
-    /// padding. A new id that the block's form cannot express is treated so, too.
-    pub(super) fn apply(&self, header: &mut [u8]) {
-        if header[0] & 0x10 == 0 {
-            return;
+    /// Changes the extensions of one packet's header. One that was not promised becomes padding. A new
+    /// id that the block's form cannot express is treated so, too.
+    pub(super) fn apply(&self, header: &mut Vec<u8>) {
+        self.rename(header);
+        if let Some(id) = self.numbered {
+            make_room(id, header);
         }
-        let start = FIXED + 4 * usize::from(header[0] & 0x0f);
-        let Some(profile) = u16_at(header, start) else {
+    }
+
+    fn rename(&self, header: &mut [u8]) {
+        let Some(block) = Block::of(header) else {
             return;
         };
-        let one_byte = profile == ONE_BYTE_PROFILE;
-        if !one_byte && profile & 0xfff0 != TWO_BYTE_PROFILE {
-            return;
-        }
-        let mut at = start + 4;
-        while at < header.len() {
-            let id = if one_byte { header[at] >> 4 } else { header[at] };
-            if id == 0 {
-                at += 1;
-                continue;
-            }
-            if one_byte && id == 15 {
-                return;
-            }
-            let end = if one_byte {
-                at + 2 + usize::from(header[at] & 0x0f)
-            } else {
-                let Some(length) = header.get(at + 1) else {
-                    return;
-                };
-                at + 2 + usize::from(*length)
-            };
-            if end > header.len() {
-                return;
-            }
+        let mut at = block.begin;
+        while let Some(Element { id, start, end }) = block.element(header, at) {
             match self.changes.iter().find(|(old, _)| *old == id) {
                 None => {}
-                Some((_, Some(new))) if !one_byte => header[at] = *new,
+                Some((_, Some(new))) if block.form == Form::TwoBytes => header[start] = *new,
                 Some((_, Some(new))) if (1..15).contains(new) => {
-                    header[at] = (new << 4) | (header[at] & 0x0f);
+                    header[start] = (new << 4) | (header[start] & 0x0f);
                 }
-                Some(_) => header[at..end].fill(0),
+                Some(_) => header[start..end].fill(0),
             }
             at = end;
         }
+    }
+}
+
+/// Gives a header the extension `id` with two bytes of zero, unless it has it. Only in one-byte form:
+/// nothing else is read for transport-wide numbers.
+fn make_room(id: u8, header: &mut Vec<u8>) {
+    if !(1..15).contains(&id) {
+        return;
+    }
+    let room = [id << 4 | 1, 0, 0, 0];
+    if header[0] & 0x10 == 0 {
+        header[0] |= 0x10;
+        header.extend(ONE_BYTE_PROFILE.to_be_bytes());
+        header.extend([0, 1]);
+        header.extend(room);
+        return;
+    }
+    let Some(block) = Block::of(header).filter(|block| block.form == Form::OneByte) else {
+        return;
+    };
+    let mut at = block.begin;
+    while let Some(element) = block.element(header, at) {
+        if element.id == id {
+            return;
+        }
+        at = element.end;
+    }
+    // What is left must be padding: behind anything else nobody would read.
+    let words = u16_at(header, block.begin - 2).and_then(|words| words.checked_add(1));
+    if let (Some(words), true) = (words, header[at..].iter().all(|byte| *byte == 0)) {
+        header[block.begin - 2..block.begin].copy_from_slice(&words.to_be_bytes());
+        header.extend(room);
+    }
+}
+
+/// The two forms of an extension block (RFC 8285, 4.2 and 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    OneByte,
+    TwoBytes,
+}
+
+/// A header's extension block, up to the header's end.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    form: Form,
+    /// Where its first element is.
+    begin: usize,
+}
+
+/// An element of a block: its id, and the bytes it takes, its own header included.
+#[derive(Debug, Clone, Copy)]
+struct Element {
+    id: u8,
+    start: usize,
+    end: usize,
+}
+
+impl Block {
+    /// `None` when there is none of a known form.
+    fn of(header: &[u8]) -> Option<Self> {
+        if header[0] & 0x10 == 0 {
+            return None;
+        }
+        let start = FIXED + 4 * usize::from(header[0] & 0x0f);
+        let form = match u16_at(header, start)? {
+            ONE_BYTE_PROFILE => Form::OneByte,
+            profile if profile & 0xfff0 == TWO_BYTE_PROFILE => Form::TwoBytes,
+            _ => return None,
+        };
+        Some(Self { form, begin: start + 4 })
+    }
+
+    /// The first element from there on; `None` at the end, or when the rest is broken.
+    fn element(self, header: &[u8], mut at: usize) -> Option<Element> {
+        while header.get(at) == Some(&0) {
+            at += 1;
+        }
+        let first = *header.get(at)?;
+        let (id, length) = match self.form {
+            // Nothing behind these two is to be read: 0 with a length, and 15.
+            Form::OneByte if matches!(first >> 4, 0 | 15) => return None,
+            Form::OneByte => (first >> 4, 2 + usize::from(first & 0x0f)),
+            Form::TwoBytes => (first, 2 + usize::from(*header.get(at + 1)?)),
+        };
+        let end = at + length;
+        (end <= header.len()).then_some(Element { id, start: at, end })
     }
 }
 
@@ -197,14 +275,14 @@ mod tests {
     #[test]
     fn equal_ids_or_no_promise_change_nothing() {
         let source = ids(&[(1, "twcc"), (2, "mid")]);
-        assert_eq!(ExtensionIds::between(&source, &source), None);
-        assert_eq!(ExtensionIds::between(&source, &[]), None);
-        assert_eq!(ExtensionIds::between(&[], &source), None);
+        assert_eq!(Extensions::between(&source, &source), None);
+        assert_eq!(Extensions::between(&source, &[]), None);
+        assert_eq!(Extensions::between(&[], &source), None);
     }
 
     #[test]
     fn one_byte_extensions_are_renamed_and_the_unknown_become_padding() {
-        let change = ExtensionIds::between(
+        let change = Extensions::between(
             &ids(&[(1, "twcc"), (2, "mid"), (3, "level")]),
             &ids(&[(5, "twcc"), (3, "level")]),
         )
@@ -219,7 +297,7 @@ mod tests {
 
     #[test]
     fn two_byte_extensions_are_renamed_too() {
-        let change = ExtensionIds::between(&ids(&[(1, "twcc")]), &ids(&[(20, "twcc")])).unwrap();
+        let change = Extensions::between(&ids(&[(1, "twcc")]), &ids(&[(20, "twcc")])).unwrap();
         let mut header = PLAIN[..12].to_vec();
         header[0] |= 0x10;
         header.extend([0x10, 0x00, 0, 1, 1, 2, 7, 8]);
@@ -228,8 +306,67 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_gets_room_for_the_transport_wide_number_that_its_receiver_was_promised() {
+        let numbered = Extensions::between(&[], &ids(&[(3, TRANSPORT_WIDE)])).unwrap();
+        let applied = |block: &[u8]| {
+            let mut header = PLAIN[..12].to_vec();
+            if !block.is_empty() {
+                header[0] |= 0x10;
+                header.extend(block);
+            }
+            let length = header.len();
+            numbered.apply(&mut header);
+            assert_eq!(parse(&header).unwrap().length, header.len(), "a whole header, {length}");
+            header[12..].to_vec()
+        };
+        let room = [0xbe, 0xde, 0, 1, 0x31, 0, 0, 0];
+        assert_eq!(applied(&[]), room, "there was no block");
+        let other = [0xbe, 0xde, 0, 1, 0x10, 9, 0, 0];
+        let with_room = [0xbe, 0xde, 0, 2, 0x10, 9, 0, 0, 0x31, 0, 0, 0];
+        assert_eq!(applied(&other), with_room, "behind what was there");
+        let there = [0xbe, 0xde, 0, 1, 0x31, 7, 8, 0];
+        assert_eq!(applied(&there), there, "the source had one");
+        let stopped = [0xbe, 0xde, 0, 1, 0xf0, 9, 0, 0];
+        assert_eq!(applied(&stopped), stopped, "nobody would read it");
+        let two_bytes = [0x10, 0x00, 0, 1, 1, 2, 7, 8];
+        assert_eq!(applied(&two_bytes), two_bytes);
+    }
+
+    #[test]
+    fn a_number_that_the_source_has_under_another_id_is_the_room() {
+        let source = ids(&[(5, TRANSPORT_WIDE)]);
+        let change = Extensions::between(&source, &ids(&[(3, TRANSPORT_WIDE)])).unwrap();
+        let mut header = PLAIN[..12].to_vec();
+        header[0] |= 0x10;
+        header.extend([0xbe, 0xde, 0, 1, 0x51, 7, 8, 0]);
+        change.apply(&mut header);
+        assert_eq!(header[12..], [0xbe, 0xde, 0, 1, 0x31, 7, 8, 0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_block_comes_the_header_stays_whole(
+            mut block in proptest::collection::vec(proptest::prelude::any::<u8>(), 4..80),
+            one_byte in proptest::prelude::any::<bool>(),
+            id in proptest::prelude::any::<u8>(),
+        ) {
+            block.truncate(block.len() / 4 * 4);
+            block[..2].copy_from_slice(&if one_byte { [0xbe, 0xde] } else { [0x10, 0x00] });
+            let words = u16::try_from(block.len() / 4 - 1).unwrap();
+            block[2..4].copy_from_slice(&words.to_be_bytes());
+            let mut header = PLAIN[..12].to_vec();
+            header[0] |= 0x10;
+            header.extend(block);
+            let source = ids(&[(1, "a"), (2, TRANSPORT_WIDE)]);
+            let change = Extensions::between(&source, &ids(&[(id, TRANSPORT_WIDE), (4, "b")]));
+            change.unwrap().apply(&mut header);
+            proptest::prop_assert_eq!(parse(&header).unwrap().length, header.len());
+        }
+    }
+
+    #[test]
     fn a_broken_extension_block_is_left_alone() {
-        let change = ExtensionIds::between(&ids(&[(1, "a")]), &ids(&[(2, "a")])).unwrap();
+        let change = Extensions::between(&ids(&[(1, "a")]), &ids(&[(2, "a")])).unwrap();
         let mut header = PLAIN[..12].to_vec();
         header[0] |= 0x10;
         header.extend([0xbe, 0xde, 0, 1, 0x1f, 2, 7, 8]);

@@ -5,8 +5,8 @@ use super::lock;
 use super::pad::{MixerSinkPad, MixerSrcPad};
 use super::receiver::Receiver;
 use super::switchboard::{Errands, Switchboard};
-use super::throttle::Urgency;
 use crate::estimate;
+use crate::keyframes::Urgency;
 use gst::{glib, prelude::*, subclass::prelude::*};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -357,28 +357,26 @@ impl Mixer {
         }
     }
 
-    /// Asks a source for a keyframe, now or as soon as its throttle allows.
+    /// Asks a source for a keyframe, now or as soon as the policy allows.
     pub(super) fn ask(&self, sink: &MixerSinkPad, urgency: Urgency) {
         let now = self.now();
-        let ask = lock(&sink.imp().state).throttle.request(urgency, now);
+        let ask = lock(&sink.imp().state).requests.request(urgency, now);
         if ask {
-            Self::push_key_unit(sink);
+            Self::push_key_unit(sink, urgency);
         }
     }
 
-    pub(super) fn push_key_unit(sink: &MixerSinkPad) {
+    pub(super) fn push_key_unit(sink: &MixerSinkPad, urgency: Urgency) {
         let count = {
             let mut state = lock(&sink.imp().state);
             state.counts.keyframe_requests += 1;
             state.counts.keyframe_requests
         };
-        let event =
-            gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).count(count).build();
-        let taken = sink.push_event(event);
+        let taken = sink.push_event(urgency.request(count));
         gst::debug!(CAT, obj = sink, "asked for keyframe {count}, taken: {taken}");
     }
 
-    /// The throttles' time, in ns: the pipeline's clock, so that tests can turn it.
+    /// The policy's time, in ns: the pipeline's clock, so that tests can turn it.
     pub(super) fn now(&self) -> u64 {
         let clock = self.obj().clock();
         clock.unwrap_or_else(gst::SystemClock::obtain).time().nseconds()

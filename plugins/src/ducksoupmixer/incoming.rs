@@ -8,6 +8,7 @@ use super::lock;
 use super::packet::{Beginning, Packet};
 use super::pad::{MixerSinkPad, sink::State};
 use super::rewrite::StreamId;
+use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 
 impl Mixer {
@@ -29,7 +30,7 @@ impl Mixer {
             state.counts.bytes += buffer.size() as u64;
             let keyframe = state.begins_keyframe(&beginning);
             let time = state.running_time(buffer.pts());
-            let waiting = state.throttle.is_waiting();
+            let waiting = state.requests.is_waiting();
             (state.targets.clone(), time, keyframe, waiting)
         };
         let stream = StreamId { sink, ssrc: header.ssrc };
@@ -43,9 +44,9 @@ impl Mixer {
         }
         if waiting {
             let now = self.now();
-            let due = lock(&pad.imp().state).throttle.poll(now);
+            let due = lock(&pad.imp().state).requests.poll(now);
             if due {
-                Self::push_key_unit(pad);
+                Self::push_key_unit(pad, Urgency::Repair);
             }
         }
         Ok(gst::FlowSuccess::Ok)
@@ -135,7 +136,7 @@ impl State {
         self.keyframe = Some(frame);
         if !unknown {
             self.counts.keyframes += 1;
-            self.throttle.keyframe();
+            self.requests.keyframe();
         }
         true
     }

@@ -3,7 +3,7 @@
 //! One route's data: its queue, its rewriting, what its receiver was told. Always used under the receiver's lock.
 
 use super::fifo::{Fifo, Offer, Outcome};
-use super::header::{ExtensionIds, Rewritten};
+use super::header::{Extensions, Rewritten};
 use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
@@ -65,7 +65,7 @@ struct Form {
     ssrc: u32,
     payload_type: Option<u8>,
     clock_rate: u32,
-    extensions: Option<ExtensionIds>,
+    extensions: Option<Extensions>,
 }
 
 #[derive(Debug, Default)]
@@ -224,9 +224,8 @@ impl Lane {
                 .or_else(|| of_source.and_then(rate))
                 .and_then(|rate| u32::try_from(rate).ok())
                 .unwrap_or(DEFAULT_CLOCK_RATE),
-            extensions: extensions.and_then(|of_source| {
-                ExtensionIds::between(&extmap(of_source), &extmap(structure))
-            }),
+            extensions: extensions
+                .and_then(|of_source| Extensions::between(&extmap(of_source), &extmap(structure))),
             caps,
         })
     }
@@ -367,7 +366,7 @@ impl Lane {
     }
 
     /// The next packet and its new header; `None` when there is none, or it came too late.
-    pub(super) fn take(&mut self) -> Option<(Packet, Rewritten, Option<ExtensionIds>)> {
+    pub(super) fn take(&mut self) -> Option<(Packet, Rewritten, Option<Extensions>)> {
         let entry = self.fifo.pop()?;
         let form = self.form.as_ref()?;
         let Ticketed { stream, packet, .. } = entry.item;

@@ -15,7 +15,8 @@
 //! - **Rewriting.** SSRC, payload type, sequence number and timestamp of each packet are rewritten so that the
 //!   output is one continuous stream, whatever sources follow each other. Payloads are shared, not copied.
 //!   Header extensions are renamed when source and receiver know them under other ids; one
-//!   that the receiver was not promised becomes padding. None are added.
+//!   that the receiver was not promised becomes padding. One is added: room for the transport-wide sequence
+//!   number where that is promised, for the `rtpsession` behind the mixer to write it in.
 //! - **Keyframes.** A video route begins on one (VP8, H.264) and asks for it when its source already flows. Requests
 //!   from receivers (force-key-unit) go to the source of that route alone, at most two a second for each source.
 //! - **Containment.** Each receiver has one sending thread (another takes over while a push hangs, so that its other
@@ -60,7 +61,6 @@ mod rewrite;
 mod routing;
 mod share;
 mod switchboard;
-mod throttle;
 
 use gst::{glib, prelude::*};
 use std::sync::{Mutex, MutexGuard, PoisonError};

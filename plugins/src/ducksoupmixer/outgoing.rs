@@ -6,8 +6,8 @@ use super::imp::{CAT, Mixer};
 use super::lane::Lane;
 use super::lock;
 use super::pad::MixerSrcPad;
-use super::throttle::Urgency;
 use crate::estimate;
+use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 
 impl Mixer {
@@ -15,11 +15,11 @@ impl Mixer {
         let Some((id, receiver)) = self.receiver_of(pad) else {
             return false;
         };
-        if gst_video::UpstreamForceKeyUnitEvent::parse(event).is_ok() {
+        if let Some(urgency) = Urgency::of(event) {
             receiver.with(id, Lane::count_request);
             let source = lock(&self.board).source_of(id);
             if let Some(sink) = source {
-                self.ask(&sink, Urgency::Repair);
+                self.ask(&sink, urgency);
             }
             return true;
         }

@@ -2,7 +2,7 @@
 
 //! A packet on its way through the mixer, and the copy of its header that each route makes.
 
-use super::header::{self, ExtensionIds, Header, Rewritten};
+use super::header::{self, Extensions, Header, Rewritten};
 use super::keyframe::PREFIX;
 
 /// Longest header that is read: the fixed part, 15 contributing sources and 180 bytes of extensions.
@@ -62,7 +62,7 @@ impl Packet {
     pub(super) fn rewritten(
         &self,
         new: Rewritten,
-        extensions: Option<&ExtensionIds>,
+        extensions: Option<&Extensions>,
     ) -> Result<gst::Buffer, gst::glib::BoolError> {
         let mut bytes = vec![0; self.header.length];
         self.buffer

@@ -22,8 +22,8 @@ pub(super) mod sink {
     use crate::ducksoupmixer::keyframe::Codec;
     use crate::ducksoupmixer::receiver::Receiver;
     use crate::ducksoupmixer::routing::Kind;
-    use crate::ducksoupmixer::throttle::Throttle;
     use crate::ducksoupmixer::{MediaKind, Mixer, MixerSrcPad, lock};
+    use crate::keyframes::Requests;
     use gst::{glib, prelude::*, subclass::prelude::*};
     use std::sync::{Arc, Mutex, OnceLock};
 
@@ -45,7 +45,7 @@ pub(super) mod sink {
         pub ended: bool,
         /// SSRC and timestamp of the newest keyframe: its further packets begin no other one.
         pub keyframe: Option<(u32, u32)>,
-        pub throttle: Throttle,
+        pub requests: Requests,
         /// Where its packets go.
         pub targets: Arc<[Target]>,
         /// The bitrate (bit/s) that upstream was last told.
@@ -79,7 +79,7 @@ pub(super) mod sink {
                 flows: false,
                 ended: false,
                 keyframe: None,
-                throttle: Throttle::default(),
+                requests: Requests::default(),
                 targets: Arc::new([]),
                 told: None,
                 counts: Counts::default(),

@@ -6,14 +6,14 @@
 //! long: when one of them has something to send, another thread takes over, and whichever has nothing to do ends.
 
 use super::fifo::Outcome;
-use super::header::{ExtensionIds, Rewritten};
+use super::header::{Extensions, Rewritten};
 use super::imp::CAT;
 use super::lane::{Announcement, Lane};
 use super::lock;
 use super::packet::Packet;
 use super::pad::MixerSrcPad;
 use super::rewrite::StreamId;
-use super::throttle::Urgency;
+use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ enum Service {
 
 enum Work {
     Tell(Announcement),
-    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<ExtensionIds> },
+    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<Extensions> },
 }
 
 impl Receiver {
@@ -254,7 +254,7 @@ impl Receiver {
         pad: &MixerSrcPad,
         packet: &Packet,
         new: Rewritten,
-        extensions: Option<&ExtensionIds>,
+        extensions: Option<&Extensions>,
     ) {
         let (size, result) = match packet.rewritten(new, extensions) {
             Ok(buffer) => {

@@ -15,9 +15,11 @@
 //! - **Nobody waits**: a buffer is put into a queue, and one thread for the whole element writes.
 //!   A full queue (`max-bytes`), a full disk or a missing folder costs the recording its media, not
 //!   upstream a packet: pads always return OK. No file waits for a silent track: holes in the sound
-//!   are filled with silent packets, one packet follows the other without a seam, and one for a time
-//!   that has its sound is left out (`jumps`), so that sample n is the one at n / 48000 s to within 15 ms
-//!   (or half a packet) of its timestamp, for good; pictures pause. A
+//!   are filled with silent packets and one packet follows the other without a seam, so that sample n is the
+//!   one at n / 48000 s to within 15 ms (or half a packet) of its timestamp, for good. Where nothing is heard
+//!   (below −50 dB of full scale) it comes back to within 2.5 ms: silence is put in, or stands, somewhat
+//!   shorter, instead of a packet (`quiet`). What is heard is left out (`jumps`) only where its time has its
+//!   sound: a packet that comes twice, or 15 ms too early. Pictures pause. A
 //!   picture that comes more than 1 s (on the wall) after the sound of its file gets a file of its own
 //!   (`video-dry`, `video-wet`), since the tracks of a file are fixed when it is opened.
 //! - **A crash** leaves every file readable up to its last second: what is due is written every
@@ -28,7 +30,7 @@
 //!
 //! | element message | fields |
 //! |---|---|
-//! | `experimentrecorder-file` | `path`, `name`, `what`, `origin` (running time, ns), `first` (none when nothing came), `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `gap-count`, `gaps` (`from`, `to`, `cause`: `absent` or, where pictures came but no keyframe, `keyframe`), and `frames` or `packets`, `samples`, `silence`) |
+//! | `experimentrecorder-file` | `path`, `name`, `what`, `origin` (running time, ns), `first` (none when nothing came), `last` (ns since the origin), `frames`, `samples` (48 kHz, recorded), `silence` (48 kHz, filled), `gaps`, `bytes`, `sha256`, `complete`, `tracks` (`pad`, `codec`, `first`, `last`, `gated`, `dropped`, `jumps`, `quiet` (packets left out), `gap-count`, `gaps` (`from`, `to`, `cause`: `absent` or, where pictures came but no keyframe, `keyframe`), and `frames` or `packets`, `samples`, `silence`) |
 //! | `experimentrecorder-opened` | `path`, `name`, `what`, `running-time` of its first unit |
 //! | `experimentrecorder-size` | `pad`, `width`, `height`, `running-time`: pictures have another size from here on, or a first one |
 //! | `experimentrecorder-finished` | `files` |
@@ -51,6 +53,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod container;
+mod ear;
 mod file;
 mod format;
 mod h264;

@@ -74,6 +74,7 @@ fn track(track: &TrackReport) -> gst::Structure {
     match kind {
         Kind::Video => builder.field("frames", summary.units),
         Kind::Audio => builder
+            .field("quiet", summary.quiet)
             .field("packets", summary.units)
             .field("samples", opus::samples(summary.length))
             .field("silence", opus::samples(summary.filled)),

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use gst::glib;
 use gst::prelude::*;
-use gst_video::UpstreamForceKeyUnitEvent;
 
 use super::ExperimentRecorder;
 use super::imp::CAT;
 use super::inbox::{Inbox, Input};
 use super::report;
 use super::writer::{Effect, Writer};
+use crate::keyframes::Urgency;
 
 /// Nothing came for so long: what is held back goes to the disk.
 const IDLE: Duration = Duration::from_millis(500);
@@ -133,7 +133,7 @@ fn act(effects: Vec<Effect>, weak: &glib::WeakRef<ExperimentRecorder>) {
             }
             Effect::AskKeyframe(slot) => {
                 gst::debug!(CAT, obj = recorder, "asking for a keyframe on {}", slot.pad_name());
-                let event = UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+                let event = Urgency::Newcomer.request(0);
                 if let Some(pad) = recorder.static_pad(slot.pad_name()) {
                     pad.push_event(event);
                 }

@@ -10,6 +10,7 @@
 //! | picture, flows | anything else | written |
 //! | sound | after a hole | written, silence fills the hole |
 //! | sound | for a time that has its sound | left out |
+//! | sound | beside its place, and nothing is heard in it | silence before it or instead of it leads back |
 //! | sound | else | written |
 //!
 //! Times are nanoseconds since the origin. Sound is written where [`Laying`] puts it, one packet
@@ -17,15 +18,12 @@
 //! timestamps or counts.
 
 use super::opus::{RATE, SHORTEST, samples};
-use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
+use crate::keyframes::WINDOW;
+use crate::laying::{AHEAD_MS, Content, Laying, NEAR_US, Place, Rules, SLACK_MS};
 
 /// Pictures further apart than that are reported as a gap: below two frames a second nobody would
 /// call it a moving picture.
 const PICTURE_HOLE: u64 = 500_000_000;
-
-/// A keyframe is asked for again after so long: a request or its answer may be lost, and Chromium answers
-/// none within 300 ms of another one (`min_keyframe_send_interval` of libwebrtc).
-const ASK_AGAIN: u64 = 400_000_000;
 
 /// The least distance of two units whose own times do not rise, one unit of the coarsest format.
 const LEAST_STEP: u64 = 1_000_000;
@@ -40,6 +38,7 @@ const QUANTUM: u64 = SHORTEST * RATE / 1_000_000_000;
 const SOUND: Rules = Rules {
     slack: SLACK_MS * RATE / 1_000,
     ahead: AHEAD_MS * RATE / 1_000,
+    near: NEAR_US * RATE / 1_000_000,
     quantum: QUANTUM,
     longest: LONGEST_FILL,
 };
@@ -80,6 +79,8 @@ pub(super) enum Verdict {
     Gated { ask: bool },
     /// It is recorded at this time, after silence for this hole.
     Write { at: u64, silence: Option<Gap> },
+    /// It is not recorded, and nobody misses it: there is this silence instead, or nothing.
+    Silent { silence: Option<Gap> },
     /// It is not recorded: its time has its sound.
     Surplus,
 }
@@ -100,6 +101,8 @@ pub(super) struct Summary {
     /// Pictures whose own time did not rise; packets of sound left out because their time had its
     /// sound.
     pub(super) jumps: u64,
+    /// Packets left out in which nothing is heard.
+    pub(super) quiet: u64,
     pub(super) gap_count: u64,
     /// The first gaps.
     pub(super) gaps: Vec<(Gap, Cause)>,
@@ -194,33 +197,61 @@ impl Timeline {
         let Picture::NeedsKey { asked } = &mut self.picture else {
             return Verdict::Gated { ask: false };
         };
-        let ask = asked.is_none_or(|asked| now >= asked.saturating_add(ASK_AGAIN));
+        let ask = asked.is_none_or(|asked| now >= asked.saturating_add(WINDOW));
         if ask {
             *asked = Some(now);
         }
         Verdict::Gated { ask }
     }
 
+    /// Whether it matters what a packet of sound holds.
+    pub(super) fn strays(&self, at: u64) -> bool {
+        self.last_at.is_some() && self.sound.strays(samples(at))
+    }
+
     /// Decides about a packet of sound.
-    pub(super) fn audio(&mut self, at: u64, duration: u64) -> Verdict {
+    pub(super) fn audio(&mut self, at: u64, duration: u64, content: Content) -> Verdict {
         let (time, length) = (samples(at), samples(duration));
         if self.last_at.is_none() {
             let first = self.sound.fill(time, QUANTUM / 2);
             let silence = self.filled(first);
             let verdict = Verdict::Write { at: nanoseconds(self.sound.end()), silence };
-            self.sound.lay(self.sound.end(), length);
+            self.sound.lay(self.sound.end(), length, content);
             return self.laid(verdict, duration);
         }
-        let place = self.sound.lay(time, length);
-        if place == Place::Surplus {
-            self.summary.jumps += 1;
-            return Verdict::Surplus;
+        let late = time.saturating_sub(self.sound.end());
+        match self.sound.lay(time, length, content) {
+            Place::Surplus => {
+                let left_out = match content {
+                    Content::Sound => &mut self.summary.jumps,
+                    Content::Quiet => &mut self.summary.quiet,
+                };
+                *left_out += 1;
+                Verdict::Surplus
+            }
+            Place::Instead { silence, at } => {
+                self.summary.quiet += 1;
+                let silence = self.silent(at, silence);
+                self.summary.last = silence.map_or(self.summary.last, |silence| silence.to);
+                Verdict::Silent { silence }
+            }
+            // Nothing is missing: it was slid.
+            Place::At { silence, at } if late <= SOUND.slack => {
+                let silence = self.silent(at - silence, silence);
+                self.laid(Verdict::Write { at: nanoseconds(at), silence }, duration)
+            }
+            place @ (Place::At { at, .. } | Place::Anew { at, .. }) => {
+                let silence = self.filled(place);
+                self.laid(Verdict::Write { at: nanoseconds(at), silence }, duration)
+            }
         }
-        let silence = self.filled(place);
-        let (Place::At { at, .. } | Place::Anew { at, .. }) = place else {
-            return Verdict::Surplus;
-        };
-        self.laid(Verdict::Write { at: nanoseconds(at), silence }, duration)
+    }
+
+    /// So much silence from there on, for which nothing is missing.
+    fn silent(&mut self, from: u64, silence: u64) -> Option<Gap> {
+        let gap = Gap { from: nanoseconds(from), to: nanoseconds(from + silence) };
+        self.summary.filled += gap.to - gap.from;
+        (silence > 0).then_some(gap)
     }
 
     fn laid(&mut self, verdict: Verdict, duration: u64) -> Verdict {
@@ -248,7 +279,7 @@ impl Timeline {
         let (from, to) = match place {
             Place::At { silence, at } if silence > 0 => (at - silence, at),
             Place::Anew { end, at } => (end, at),
-            Place::At { .. } | Place::Surplus => return None,
+            _ => return None,
         };
         let gap = Gap { from: nanoseconds(from), to: nanoseconds(to) };
         self.summary.gap(gap, Cause::Absent);
@@ -277,6 +308,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
     const WRITE: fn(u64) -> Verdict = |at| Verdict::Write { at: at * MS, silence: None };
+    const WRITE_TENTHS: fn(u64) -> Verdict =
+        |at| Verdict::Write { at: at * MS / 10, silence: None };
 
     #[test]
     fn a_picture_starts_and_resumes_on_a_keyframe() {
@@ -312,16 +345,16 @@ mod tests {
         let tenths = |tenths: u64| tenths * MS / 10;
         let first =
             Verdict::Write { at: tenths(75), silence: Some(Gap { from: 0, to: tenths(75) }) };
-        assert_eq!(track.audio(7 * MS, 20 * MS), first);
+        assert_eq!(track.audio(7 * MS, 20 * MS, Content::Sound), first);
         let follows = |at| Verdict::Write { at: tenths(at), silence: None };
         for (at, written) in [(27, 275), (49, 475), (67, 675)] {
-            assert_eq!(track.audio(at * MS, 20 * MS), follows(written), "{at}");
+            assert_eq!(track.audio(at * MS, 20 * MS, Content::Sound), follows(written), "{at}");
         }
         let hole = Gap { from: tenths(875), to: tenths(1275) };
         let after = Verdict::Write { at: tenths(1275), silence: Some(hole) };
-        assert_eq!(track.audio(127 * MS, 20 * MS), after);
-        assert_eq!(track.audio(128 * MS, 20 * MS), Verdict::Surplus);
-        assert_eq!(track.audio(147 * MS, 20 * MS), follows(1475));
+        assert_eq!(track.audio(127 * MS, 20 * MS, Content::Sound), after);
+        assert_eq!(track.audio(128 * MS, 20 * MS, Content::Sound), Verdict::Surplus);
+        assert_eq!(track.audio(147 * MS, 20 * MS, Content::Sound), follows(1475));
         assert_eq!(track.summary().jumps, 1);
         assert_eq!(track.summary().filled, tenths(475));
         assert_eq!(track.summary().length, 120 * MS);
@@ -329,6 +362,27 @@ mod tests {
         assert_eq!(filled(track.silent_until(2000 * MS, 1000 * MS)), (tenths(1675), 2000 * MS));
         assert_eq!(track.summary().filled + track.summary().length, 2000 * MS);
         assert_eq!(track.summary().last, 2000 * MS);
+    }
+
+    #[test]
+    fn where_nothing_is_heard_sound_goes_back_to_its_place_and_no_gap_is_told() {
+        let mut track = Timeline::new();
+        let tenths = |tenths: u64| tenths * MS / 10;
+        track.audio(0, 20 * MS, Content::Sound);
+        assert!(!track.strays(tenths(224)) && track.strays(tenths(225)));
+        let silence = |from, to| Some(Gap { from: tenths(from), to: tenths(to) });
+        let later = Verdict::Write { at: tenths(250), silence: silence(200, 250) };
+        assert_eq!(track.audio(tenths(254), 20 * MS, Content::Quiet), later);
+        let earlier = Verdict::Silent { silence: silence(450, 575) };
+        assert_eq!(track.audio(tenths(371), 20 * MS, Content::Quiet), earlier);
+        assert_eq!(track.audio(tenths(571), 20 * MS, Content::Quiet), WRITE_TENTHS(575));
+        assert_eq!(track.audio(tenths(571), 20 * MS, Content::Quiet), Verdict::Surplus);
+        let &Summary { jumps, quiet, gap_count, units, filled, last, .. } = track.summary();
+        assert_eq!((jumps, quiet, gap_count, units), (0, 2, 0, 3));
+        assert_eq!((filled, last), (tenths(175), tenths(775)));
+        // Where more is missing it is a gap, whatever follows.
+        track.audio(tenths(975), 20 * MS, Content::Quiet);
+        assert_eq!(track.summary().gap_count, 1);
     }
 
     fn filled(gap: Option<Gap>) -> (u64, u64) {
@@ -339,11 +393,13 @@ mod tests {
         #[test]
         fn whatever_arrives_sound_is_written_packet_after_packet_and_near_its_time(
             first in 0u64..3_000_000_000,
-            steps in proptest::collection::vec((-3_000_000i64..3_000_000, 0usize..4, 0u8..12), 1..300)
+            steps in proptest::collection::vec(
+                (-3_000_000i64..3_000_000, 0usize..4, 0u8..12, proptest::bool::ANY), 1..300
+            )
         ) {
             let mut track = Timeline::new();
             let (mut end, mut last_ms, mut time) = (0, None, first as i64);
-            for (jump, length, chance) in steps {
+            for (jump, length, chance, quiet) in steps {
                 let duration = [MS * 5 / 2, 10 * MS, 20 * MS, 60 * MS][length];
                 // Smooth, jitter, a packet again or too early, a hole or a jump of seconds.
                 time += match chance {
@@ -355,7 +411,8 @@ mod tests {
                 let at = time.max(0) as u64;
                 time += duration as i64;
                 let ahead = (15 * MS).max(duration / 2);
-                match track.audio(at, duration) {
+                let content = if quiet { Content::Quiet } else { Content::Sound };
+                match track.audio(at, duration, content) {
                     Verdict::Write { at: written, silence } => {
                         let seam = silence.map_or(written, |gap| gap.from);
                         prop_assert_eq!(seam, end);
@@ -372,6 +429,14 @@ mod tests {
                         rises(&mut last_ms, written)?;
                     }
                     Verdict::Surplus => prop_assert!(end > at + ahead - 21_000),
+                    Verdict::Silent { silence } => {
+                        prop_assert!(quiet);
+                        if let Some(gap) = silence {
+                            prop_assert_eq!(gap.from, end);
+                            prop_assert!(gap.to > gap.from && gap.to < gap.from + duration);
+                            end = gap.to;
+                        }
+                    }
                     Verdict::Gated { .. } => prop_assert!(false),
                 }
                 let summary = track.summary();
@@ -404,8 +469,8 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_by_hours_fills_no_disk() {
         let mut track = Timeline::new();
-        track.audio(0, 20 * MS);
-        assert_eq!(track.audio(4000 * 1000 * MS, 20 * MS), WRITE(4000 * 1000));
+        track.audio(0, 20 * MS, Content::Sound);
+        assert_eq!(track.audio(4000 * 1000 * MS, 20 * MS, Content::Sound), WRITE(4000 * 1000));
         assert_eq!((track.summary().filled, track.summary().gap_count), (0, 1));
         assert_eq!(track.silent_until(9000 * 1000 * MS, MS), None);
     }
@@ -414,7 +479,7 @@ mod tests {
     fn gaps_beyond_the_list_are_counted() {
         let mut track = Timeline::new();
         for packet in 0..1500 {
-            track.audio(packet * 100 * MS, 20 * MS);
+            track.audio(packet * 100 * MS, 20 * MS, Content::Sound);
         }
         assert_eq!(track.summary().gaps.len(), MOST_GAPS);
         assert_eq!(track.summary().gap_count, 1499);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! From what comes in at the pads to files: when a file is opened, with which tracks, and when it
-//! is finished. Runs on the writer thread alone; knows no element and no clock: `now` is the time since it began.
+//! is finished. Runs on the writer thread alone; knows no element but the ear, and no clock: `now` is the time since it began.
 //!
 //! | file | input | then |
 //! |---|---|---|
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::container::{Codec, Sample};
+use super::ear::Hearing;
 use super::file::{File, FileError};
 use super::format::{Format, Ready, Stream};
 use super::inbox::{End, Input, Tally, Unit};
@@ -76,6 +77,7 @@ struct Track {
     presence: Presence,
     stream: Stream,
     timeline: Timeline,
+    hearing: Hearing,
     tally: Tally,
     /// The size of its pictures that was told last.
     size: Option<(u32, u32)>,
@@ -101,11 +103,11 @@ enum GroupState {
     Closed,
 }
 
-/// What goes to a file: silence for a hole, then a unit.
+/// What goes to a file: silence, then a unit, or either of them.
 struct Entry {
     silence: Option<Gap>,
     at: u64,
-    ready: Ready,
+    ready: Option<Ready>,
 }
 
 impl Group {
@@ -147,6 +149,7 @@ impl Writer {
                 presence: Presence::Absent,
                 stream: Stream::default(),
                 timeline: Timeline::new(),
+                hearing: Hearing::default(),
                 tally: Tally::default(),
                 size: None,
             }),
@@ -238,8 +241,12 @@ impl Writer {
         self.zero = origin;
         self.tell_size(slot, entry.at);
         let tally = &mut self.tracks[slot.index()].tally;
-        tally.written += 1;
-        tally.bytes += entry.ready.data.len() as u64;
+        if let Some(ready) = &entry.ready {
+            tally.written += 1;
+            tally.bytes += ready.data.len() as u64;
+        } else {
+            tally.gated += 1;
+        }
         self.deliver(slot, entry);
     }
 
@@ -251,7 +258,11 @@ impl Writer {
         let duration = unit.buffer.duration().map(gst::ClockTime::nseconds);
         let verdict = match (slot.kind, track.stream.unit(&data, duration)) {
             (Kind::Audio, None) => return None,
-            (Kind::Audio, Some(ready)) => (track.timeline.audio(at, ready.duration), Some(ready)),
+            (Kind::Audio, Some(ready)) => {
+                let (stereo, matters) = (track.stream.is_stereo(), track.timeline.strays(at));
+                let content = track.hearing.listen(&unit.buffer, stereo, matters);
+                (track.timeline.audio(at, ready.duration, content), Some(ready))
+            }
             (Kind::Video, None) => (track.timeline.no_picture(unit.time), None),
             (Kind::Video, Some(ready)) => {
                 let Ready { duration, key, .. } = ready;
@@ -259,7 +270,10 @@ impl Writer {
             }
         };
         match verdict {
-            (Verdict::Write { at, silence }, Some(ready)) => Some(Entry { silence, at, ready }),
+            (Verdict::Write { at, silence }, ready @ Some(_)) => Some(Entry { silence, at, ready }),
+            (Verdict::Silent { silence: Some(silence) }, _) => {
+                Some(Entry { silence: Some(silence), at: silence.from, ready: None })
+            }
             (Verdict::Gated { ask: true }, _) => {
                 self.effects.push(Effect::AskKeyframe(slot));
                 None
@@ -369,9 +383,11 @@ impl Writer {
             return;
         };
         let silence = entry.silence.map(|gap| silence(track, gap, stereo)).into_iter().flatten();
-        let Ready { key, duration, ref data } = entry.ready;
-        let unit = Sample { track, at: entry.at, duration, key, data: data.clone() };
-        for sample in silence.chain([unit]) {
+        let unit = entry.ready.as_ref().map(|Ready { key, duration, data }| {
+            let (at, key, duration) = (entry.at, *key, *duration);
+            Sample { track, at, duration, key, data: data.clone() }
+        });
+        for sample in silence.chain(unit) {
             if let Err(error) = file.write(sample) {
                 self.failed(&error);
                 return;

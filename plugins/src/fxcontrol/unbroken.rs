@@ -7,6 +7,7 @@
 //! | the sound | then |
 //! |---|---|
 //! | follows, or its timestamps stray a little | it gets the timestamps of the count ([`Laying`]) |
+//! | is beside its place, and nothing is heard | silence before it, or somewhat less instead of it, leads back |
 //! | has a hole of up to [`LONGEST_FILLED_MS`] | silence fills it |
 //! | has a longer one | the effects give out what they hold, begin anew, and go on at the new time |
 //! | claims a time that has its sound | it is dropped |
@@ -17,7 +18,8 @@
 use super::chain::Shared;
 use super::pads::{pads, raw_templates};
 use super::slice::{NO_OFFSET, SECOND, scale};
-use crate::laying::{AHEAD_MS, Laying, Place, Rules, SLACK_MS};
+use crate::laying::{AHEAD_MS, Content, Laying, NEAR_US, Place, Rules, SLACK_MS};
+use crate::quiet;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -46,7 +48,9 @@ fn rules(info: &gst_audio::AudioInfo) -> Rules {
     let interleaved = info.layout() == gst_audio::AudioLayout::Interleaved;
     let (slack, ahead) = (rate * SLACK_MS / 1000, rate * AHEAD_MS / 1000);
     let longest = if interleaved { rate * LONGEST_FILLED_MS / 1000 } else { slack };
-    Rules { slack, ahead, quantum: 1, longest }
+    // Less than one would be no hole at all.
+    let near = (rate * NEAR_US / 1_000_000).max(1);
+    Rules { slack, ahead, near, quantum: 1, longest }
 }
 
 /// To the nearest.
@@ -139,10 +143,21 @@ mod imp {
             let place = {
                 let mut stream = self.stream();
                 let laying = stream.laying.get_or_insert_with(|| Laying::new(rules(info), said));
-                laying.lay(said, *frames)
+                let content = if laying.strays(said) {
+                    quiet::listen_to(&buffer, info)
+                } else {
+                    Content::Sound
+                };
+                laying.lay(said, *frames, content)
             };
             let (at, seam) = match place {
-                Place::Surplus => return Ok(gst::FlowSuccess::Ok),
+                Place::Surplus | Place::Instead { silence: 0, .. } => {
+                    return Ok(gst::FlowSuccess::Ok);
+                }
+                Place::Instead { silence, at } => {
+                    let pts = moved(&buffer, *time, at, rate);
+                    return self.srcpad.push(silent(info, pts, silence)?);
+                }
                 Place::At { silence: 0, at } if at == said => (at, Seam::AsItCame),
                 Place::At { silence: 0, at } => (at, Seam::None),
                 Place::At { silence, at } => {

@@ -122,7 +122,8 @@ class Trial {
       log: () => {},
       track: () => {},
       untrack: () => {},
-      failed: (reason) => this.#fail(new Error(reason)),
+      broken: () => {},
+    failed: (reason) => this.#fail(new Error(reason)),
     }, /** @type {any} */ (clock));
   }
 

@@ -64,11 +64,13 @@ function interaction({ origin, namespace, interaction, id, phase, users, stats, 
  * @param {string} run
  * @param {any} person
  */
-function participant(run, { user, connections, recordingMode, videoFormat, audioFx, videoFx, reached, figures, recorded }) {
+function participant(run, { user, connections, recordingMode, videoFormat, audioFx, videoFx, reached, targets, figures, recorded }) {
   const trip = figures?.routes.map((/** @type {any} */ route) => route.rtt).find((/** @type {unknown} */ rtt) => typeof rtt === "number");
   const facts = [
     [recordingMode, videoFormat].filter(Boolean).join(", "),
     trip === undefined ? null : `${Math.round(trip)} ms there and back`,
+    figures?.estimate ? `can take ${bits(figures.estimate)}bit/s` : null,
+    figures?.limit ? `may send ${bits(figures.limit)}bit/s` : null,
     connections > 1 ? `connection ${connections}` : null,
     recorded ? `${bytes(recorded.bytes)} recorded${recorded.dropped ? `, ${recorded.dropped} lost` : ""}` : "not recorded",
   ];
@@ -80,7 +82,7 @@ function participant(run, { user, connections, recordingMode, videoFormat, audio
     element("h3", {}, user),
     element("p", { class: "hint first" }, facts.filter(Boolean).join(" · ")),
     effects.length + moved.length > 0 ? element("p", { class: "effects" }, ...effects, ...moved) : null,
-    figures ? element("div", { class: "scroll" }, table(`${run} ${user}`, figures)) : null,
+    figures ? element("div", { class: "scroll" }, table(`${run} ${user}`, figures, targets ?? {})) : null,
   );
 }
 
@@ -88,32 +90,33 @@ function participant(run, { user, connections, recordingMode, videoFormat, audio
  * One line for each stream: from the browser, out of its chain, to the browser.
  * @param {string} key
  * @param {any} figures as the server's `measures` has them
+ * @param {Record<string, number>} targets of the encoders
  */
-function table(key, figures) {
+function table(key, figures, targets) {
   const head = ["", "bit/s", "last minute", "lost", ""].map((title) => element("th", { scope: "col", class: title === "bit/s" || title === "lost" ? "number" : null }, title));
   const sent = ["audio", "video"].flatMap((kind) => [
     ...(figures.in[kind] ? [arrived(`${key} ${kind} in`, kind, figures.in[kind])] : []),
-    ...(figures.out[kind] ? [made(`${key} ${kind} out`, kind, figures.out[kind])] : []),
+    ...(figures.out[kind] ? [made(`${key} ${kind} out`, kind, figures.out[kind], targets[kind])] : []),
   ]);
   const got = figures.routes.map((/** @type {any} */ route) => delivered(`${key} ${route.source} ${route.kind}`, route));
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...sent, ...got));
 }
 
 /** @param {string} key @param {string} kind @param {any} figures */
-function arrived(key, kind, { bitrate, lost, late, repaired, jitter }) {
-  const more = [`jitter ${Math.round(jitter)} ms`, late ? `${late} late` : "", repaired ? `${repaired} repaired` : ""];
+function arrived(key, kind, { bitrate, lost, late, repaired, jitter, keyframe_requests: asked }) {
+  const more = [asked ? `${asked} PLI sent` : "", `jitter ${Math.round(jitter)} ms`, late ? `${late} late` : "", repaired ? `${repaired} repaired` : ""];
   return row(`${kind} in`, key, bitrate, lost, more.filter(Boolean).join(", "));
 }
 
-/** @param {string} key @param {string} kind @param {any} figures */
-function made(key, kind, { bitrate, estimate, frames_out: frames, frames_repeated: repeated, keyframes }) {
-  const more = [frames ? `${frames} frames, ${repeated} repeated` : "", keyframes ? "keyframe" : "", estimate ? `receivers can take ${bits(estimate)}` : ""];
+/** @param {string} key @param {string} kind @param {any} figures @param {number | undefined} target */
+function made(key, kind, { bitrate, estimate, frames_out: frames, frames_repeated: repeated, keyframes }, target) {
+  const more = [frames ? `${frames} frames, ${repeated} repeated` : "", keyframes ? "keyframe" : "", target ? `encoder's target ${bits(target)}` : "", estimate ? `receivers can take ${bits(estimate)}` : ""];
   return row(`${kind} out`, key, bitrate, "", more.filter(Boolean).join(", "));
 }
 
 /** @param {string} key @param {any} figures */
-function delivered(key, { source, kind, bitrate, drops, fraction_lost: lost, jitter }) {
-  const more = [jitter ? `jitter ${Math.round(jitter)} ms` : "", drops ? `${drops} dropped here` : ""];
+function delivered(key, { source, kind, bitrate, drops, fraction_lost: lost, jitter, keyframe_requests: asked }) {
+  const more = [asked ? `${asked} PLI received` : "", jitter ? `jitter ${Math.round(jitter)} ms` : "", drops ? `${drops} dropped here` : ""];
   return row(`gets ${source}'s ${kind}`, key, bitrate, `${(lost * 100).toFixed(1)} %`, more.filter(Boolean).join(", "));
 }
 

@@ -305,7 +305,7 @@ fn what_stands_in_gst_yml_reaches_every_encoder() {
     assert_eq!(set(Codec::H264, "key-int-max"), "77");
     assert_eq!(set(Codec::H264, "speed-preset"), "ultrafast");
     assert_eq!(set(Codec::Vp8, "max-quantizer"), "33", "wins over pipelines/");
-    assert_eq!(set(Codec::Vp8, "cpu-used"), "8");
+    assert_eq!(set(Codec::Vp8, "cpu-used"), "-8");
     assert_eq!(set(Codec::Opus, "frame-size"), "10");
 }
 

@@ -8,6 +8,7 @@ use crate::interaction::sdp::{Codec, Kind};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
+use gstducksoup::estimate;
 
 /// Another participant's track on its way to this peer.
 #[derive(Debug)]
@@ -89,6 +90,14 @@ impl Peer {
         }
     }
 
+    /// What the connection can take, in bit/s: the mixer shares it out among those who are received.
+    pub fn estimated(&mut self, bitrate: u32) {
+        self.bandwidth.set_estimate(bitrate);
+        if let Some(route) = self.routes.values().next() {
+            route.mixer_pad.send_event(estimate::event(bitrate));
+        }
+    }
+
     fn new_route(
         &mut self,
         mixer: &gst::Element,
@@ -139,6 +148,7 @@ impl Peer {
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
         self.traffic.goes(ssrc, source.user.as_str(), codec);
+        self.bandwidth.carries(codec.kind());
         Ok(Route { mixer_pad, section, visible: true })
     }
 }

@@ -284,6 +284,8 @@ mod tests {
                 .into(),
             outgoing: [("video", Out { bitrate: 500_000, keyframes: 2, ..Out::default() })].into(),
             routes: vec![route(2, None), route(3, Some(20.0)), route(0, Some(35.0))],
+            estimate: Some(900_000),
+            ..Figures::default()
         };
         let mut record = Record::default();
         record.figures(7.0, &figures);

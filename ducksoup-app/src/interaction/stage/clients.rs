@@ -97,27 +97,12 @@ impl Stage {
             }
             None => Err(format!("{target} is not connected")),
         };
-        let value = match &control.value {
-            ControlValue::Number(number) => json!(number),
-            ControlValue::Text(text) => json!(text),
-        };
-        let mut fields = json!({
-            "name": control.name,
-            "property": control.property,
-            "value": value,
-            "duration": control.duration_ms,
-            "target": target,
-        });
+        let mut fields = fields(control, target);
         let kind = if result.is_ok() { Kind::FxAccepted } else { Kind::FxRefused };
-        let event = self
-            .event_now(kind)
-            .of(Some(target))
-            .lasting(Some(u64::from(control.duration_ms) * 1_000_000))
-            .target(format!("{}.{}", control.name, control.property))
-            .value(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        self.journal.event(Event { source: Some(user.clone()), ..event });
+        self.journal_control(kind, control, target, Some(user));
         match result {
             Ok(()) => {
+                self.standing.accepted(target, control);
                 self.journal.log(Message::ClientFxControl, Some(user), fields);
             }
             Err(reason) => {
@@ -128,6 +113,61 @@ impl Stage {
             }
         }
     }
+
+    /// Brings the effects of one who came back to where controls had brought them.
+    pub(super) fn restore(
+        &mut self,
+        connection: Connection,
+        user: &Identifier,
+        standing: &[Control],
+    ) {
+        for control in standing {
+            let Some(peer) = self.graph.peer(connection) else {
+                return;
+            };
+            // What was accepted of the same effects before is accepted again.
+            if effects::control(&peer.effects(), control).is_ok() {
+                self.journal_control(Kind::FxAccepted, control, user, None);
+                self.journal.log(Message::FxRestored, Some(user), fields(control, user));
+            }
+        }
+    }
+
+    /// Puts a control into the table of events; without a source it is the server's own.
+    fn journal_control(
+        &mut self,
+        kind: Kind,
+        control: &Control,
+        target: &Identifier,
+        source: Option<&Identifier>,
+    ) {
+        let value = value(control);
+        let event = self
+            .event_now(kind)
+            .of(Some(target))
+            .lasting(Some(u64::from(control.duration_ms) * 1_000_000))
+            .target(format!("{}.{}", control.name, control.property))
+            .value(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        self.journal.event(Event { source: source.cloned(), ..event });
+    }
+}
+
+fn value(control: &Control) -> Value {
+    match &control.value {
+        ControlValue::Number(number) => json!(number),
+        ControlValue::Text(text) => json!(text),
+    }
+}
+
+/// A control, as the log has it.
+fn fields(control: &Control, target: &Identifier) -> Value {
+    json!({
+        "name": control.name,
+        "property": control.property,
+        "value": value(control),
+        "duration": control.duration_ms,
+        "target": target,
+    })
 }
 
 /// A join as clients word it (PROTOCOL, "Client → server").

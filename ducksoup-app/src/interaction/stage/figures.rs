@@ -30,7 +30,22 @@ impl Stage {
             for (message, fields) in entries(&figures) {
                 self.journal.log(message, Some(user), fields);
             }
+            self.hear(user, &figures);
             self.stats.measured(connection, figures);
+        }
+    }
+
+    /// What this one loses of the others' sound, their encoders are told.
+    fn hear(&mut self, receiver: &Identifier, figures: &Figures) {
+        let now = self.now();
+        for route in figures.routes.iter().filter(|route| route.kind == Kind::Audio.name()) {
+            let (source, part) = (route.source.as_str(), route.fraction_lost);
+            if let Some(percent) = self.hearing.reported(source, receiver, part, now)
+                && let Some(peer) =
+                    self.graph.peers().find(|peer| peer.options.user.as_str() == source)
+            {
+                peer.expect_loss(percent);
+            }
         }
     }
 
@@ -58,6 +73,7 @@ impl Stage {
             return;
         };
         let findings = peer.traffic.passes(compound);
+        let estimate = peer.reported(compound);
         let reencoded = peer.is_reencoded();
         for finding in findings {
             match finding {
@@ -83,6 +99,21 @@ impl Stage {
                 }
             }
         }
+        if let Some(bitrate) = estimate {
+            self.estimated(connection, user, bitrate);
+        }
+    }
+
+    /// What a connection can take has changed.
+    pub(super) fn estimated(&mut self, connection: Connection, user: &Identifier, bitrate: u32) {
+        let Some(peer) = self.graph.peer_mut(connection) else {
+            return;
+        };
+        peer.estimated(bitrate);
+        let event = self.event_now(events::Kind::Estimate).of(Some(user));
+        self.journal.event(event.value(&bitrate));
+        let fields = json!({"value": bitrate, "unit": BITRATE});
+        self.journal.log(Message::EstimateUpdated, Some(user), fields);
     }
 
     /// Somebody wants a keyframe of the browser.
@@ -118,6 +149,7 @@ impl Stage {
             self.journal.log(message, Some(user), fields);
             let target = u64::from(range.default);
             self.plot_target(user, codec.kind(), target, target);
+            self.stats.target(user, codec.kind(), target);
             let event = self.event_now(events::Kind::BitrateTarget).of(Some(user));
             self.journal.event(event.target(codec.kind().name()).value(&target));
         }
@@ -143,6 +175,7 @@ impl Stage {
         let (target, previous) = (field("target"), field("previous"));
         if let (Some(user), Some(target)) = (user, target.as_u64()) {
             self.plot_target(user, kind, target, previous.as_u64().unwrap_or(target));
+            self.stats.target(user, kind, target);
         }
         let event = self.event_now(events::Kind::BitrateTarget).of(user);
         self.journal.event(event.target(kind.name()).value(&target));
@@ -226,7 +259,7 @@ mod tests {
         let figures = Figures {
             incoming: [("audio", arrived)].into(),
             outgoing: [("video", made)].into(),
-            routes: Vec::new(),
+            ..Figures::default()
         };
         assert_eq!(
             entries(&figures),

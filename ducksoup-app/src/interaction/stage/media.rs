@@ -110,6 +110,8 @@ impl Stage {
             }
             PeerInput::Counted(counted) => self.counted(connection, &user, &counted),
             PeerInput::Rtcp(compound) => self.rtcp(connection, &user, &compound),
+            PeerInput::Estimated(bitrate) => self.estimated(connection, &user, bitrate),
+            PeerInput::Wanted(kind, bitrate) => peer.bandwidth.wanted(kind, bitrate),
             PeerInput::KeyframeAsked(by) => self.keyframe_wanted(connection, &user, by),
             PeerInput::SignalingState(state) => {
                 let fields = json!({"value": signaling_state(state)});
@@ -132,11 +134,16 @@ impl Stage {
     ) -> ControlFlow<()> {
         let fields = json!({"value": format!("{state:?}").to_lowercase()});
         self.journal.log(Message::ServerConnectionState, Some(user), fields);
-        if state == gst_webrtc::WebRTCPeerConnectionState::Failed {
-            let error = "ICE or DTLS failed";
-            return self.fail(connection, user, Message::ServerConnectionFailed, error);
-        }
-        ControlFlow::Continue(())
+        let flowing = match state {
+            gst_webrtc::WebRTCPeerConnectionState::Connected => true,
+            gst_webrtc::WebRTCPeerConnectionState::Failed => {
+                let fields = json!({"error": "ICE or DTLS failed"});
+                self.journal.log(Message::ServerConnectionFailed, Some(user), fields);
+                false
+            }
+            _ => return ControlFlow::Continue(()),
+        };
+        self.advance(lifecycle::Input::Media { connection, flowing })
     }
 
     pub(super) fn bus(&mut self, message: &gst::Message) -> ControlFlow<()> {

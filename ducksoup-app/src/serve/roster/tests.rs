@@ -95,6 +95,7 @@ fn short(effect: &Effect) -> String {
                         LeaveCause::Stopped => "stopped",
                         LeaveCause::Closed => "closed",
                         LeaveCause::Replaced => "replaced",
+                        LeaveCause::Lost => "lost",
                     };
                     (name, connection.0)
                 }

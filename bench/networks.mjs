@@ -1,0 +1,183 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: MPL-2.0
+
+/**
+ * What bad networks do to a call between two Chromiums: peer to peer, and through the server, where each of
+ * the two has such a network of its own; both ends in one page, so on one clock. The links are those of
+ * `ducksoup-bench network`.
+ *
+ *     node bench/networks.mjs [--format VP8] [--only loss] [--seconds 15] [--rounds 1] [--page bench/NETWORKS.md]
+ */
+
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join, basename, dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs, promisify } from "node:util";
+import { openBrowser } from "../tests/system/browser.js";
+import { Server, program } from "../tests/system/server.js";
+import { until, within } from "../tests/system/until.js";
+import { CONDITIONS, HEAD, doubled, row } from "./networks_table.mjs";
+import { measured, put } from "./table.mjs";
+
+/** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, estimates take their time. */
+const WARM = 6000;
+/** ms until a link or a recording must be there. */
+const LIMIT = 20_000;
+const SIZE = { width: 640, height: 480 };
+const TITLE = "## Results";
+
+const { values } = parseArgs({
+  options: {
+    format: { type: "string", default: "VP8" },
+    only: { type: "string", default: "" },
+    seconds: { type: "string", default: "15" },
+    rounds: { type: "string", default: "1" },
+    page: { type: "string" },
+    verbose: { type: "boolean", default: false },
+  },
+});
+const { format, only, page: results, verbose } = values;
+const conditions = CONDITIONS.filter(({ name }) => name.includes(only));
+if (conditions.length === 0) throw new Error(`no such condition: ${only}; there are ${CONDITIONS.map(({ name }) => name).join(", ")}`);
+
+/**
+ * A bad connection to the server, and ways through the same links.
+ * @param {string} signalling
+ * @param {string[]} options
+ */
+async function openLink(signalling, options) {
+  const path = process.env.DUCKSOUP_BENCH ?? join(dirname(await program()), "ducksoup-bench");
+  const child = spawn(path, ["network", signalling, ...options], { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const next = async () => String((await within(`${path} answers`, LIMIT, lines.next())).value);
+  const door = await next();
+  await next();
+  /** Asked one after another. @type {Promise<unknown>} */
+  let order = Promise.resolve();
+  return {
+    door,
+    way: (/** @type {string} */ address) => {
+      const answer = order.then(() => (child.stdin.write(`${address}\n`), next()));
+      order = answer;
+      return answer;
+    },
+    async close() {
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+/**
+ * What the recordings of a run say.
+ * @param {Server} server
+ * @param {string} interaction
+ * @returns {Promise<import("./networks_table.mjs").Recorded>}
+ */
+async function recorded(server, interaction) {
+  const folder = join(server.data, "bench", interaction);
+  // The run itself goes on: people may come back.
+  const manifest = await until(`the files of ${interaction} are complete`, async () => {
+    const name = (await server.list("bench", interaction)).find((one) => /^i-.*(?<!-events)\.json$/.test(one));
+    const found = name && JSON.parse(await readFile(join(folder, name), "utf8"));
+    return found?.files.length === 4 && found.files.every((/** @type {any} */ { complete }) => complete) && found;
+  }, { limit: LIMIT });
+  const dry = manifest.files.filter((/** @type {any} */ { what }) => what === "dry").flatMap((/** @type {any} */ { tracks }) => tracks);
+  const missing = (/** @type {string} */ pad) =>
+    dry
+      .filter((/** @type {any} */ track) => track.pad === pad)
+      .flatMap((/** @type {any} */ { gaps }) => gaps ?? [])
+      .reduce((/** @type {number} */ sum, /** @type {any} */ { from, to }) => sum + (to - from) / 1e6, 0);
+  const checked = await promisify(execFile)(await program(), ["verify", folder]).then(
+    () => true,
+    () => false,
+  );
+  return { sound: missing("dry_audio"), picture: missing("dry_video"), decodes: checked };
+}
+
+const files = { "live_page.mjs": ".", "live_sound.mjs": ".", "live_worklet.mjs": ".", "barcode.js": "../tests/system" };
+/** @type {Map<string, Buffer>} */
+const site = new Map();
+for (const [name, folder] of Object.entries(files)) site.set(name, await readFile(new URL(`${folder}/${name}`, import.meta.url)));
+const web = createServer(({ url = "/" }, response) => {
+  const body = site.get(basename(url));
+  response.writeHead(200, { "content-type": body ? "text/javascript" : "text/html" }).end(body ?? "<!doctype html>");
+}).listen(0, "127.0.0.1");
+await once(web, "listening");
+const address = web.address();
+if (!address || typeof address === "string") throw new Error("no port");
+const origin = `http://localhost:${address.port}`;
+
+const server = await Server.start([origin]);
+const chromium = await openBrowser();
+let count = 0;
+
+/**
+ * One call.
+ * @param {import("./networks_table.mjs").Condition} condition
+ * @param {"peer" | "server"} path
+ * @returns {Promise<import("./networks_table.mjs").Call>}
+ */
+async function call({ link, seconds }, path) {
+  const interaction = `networks-${count++}`;
+  const length = Number(seconds ?? values.seconds) * 1000;
+  const links = await Promise.all(
+    // The other way round for the other one: no two lose the same packets.
+    [1, 2].map((seed) => openLink(server.signalling, [...(path === "peer" ? doubled(link) : link), "--seed", String(seed + 10 * count)])),
+  );
+  const page = await (await chromium.browser.newContext({ permissions: ["camera", "microphone"] })).newPage();
+  try {
+    page.on("pageerror", (error) => console.error(String(error)));
+    await page.exposeFunction("way", links[0].way);
+    await page.goto(origin);
+    const module = `${origin}/live_page.mjs`;
+    await page.evaluate(
+      async ({ module, settings }) => {
+        // Who has been allowed to listen is told of addresses, not of names that only browsers know.
+        const ears = await navigator.mediaDevices.getUserMedia({ audio: true });
+        for (const track of ears.getTracks()) track.stop();
+        await (await import(module)).prepare(settings);
+      },
+      { module, settings: { ...SIZE, script: server.script } },
+    );
+    const options = {
+      ...{ interactionName: interaction, namespace: "bench", size: 2, ...SIZE, framerate: 25, duration: 240, videoFormat: format },
+      ...{ signalingUrl: server.signalling, audioFx: "volume name=a", videoFx: "videobalance name=v" },
+    };
+    const round = await page.evaluate(async ({ module, call }) => (await import(module)).round(call), {
+      module,
+      call: { path, format, options, warm: WARM, length, doors: links.map(({ door }) => door), led: true },
+    });
+    return { round, length, recorded: path === "server" ? await recorded(server, interaction) : undefined };
+  } finally {
+    await page.context().close();
+    for (const link of links) await link.close();
+  }
+}
+
+try {
+  const how = measured(chromium.browser.version());
+  for (const condition of conditions) {
+    /** @type {{peer: import("./networks_table.mjs").Call[], server: import("./networks_table.mjs").Call[]}} */
+    const calls = { peer: [], server: [] };
+    for (let round = 0; round < Number(values.rounds); round++) {
+      for (const path of /** @type {const} */ (["peer", "server"])) calls[path].push(await call(condition, path));
+    }
+    const cells = row(`${condition.name}, ${format}`, calls, how);
+    console.log(cells.map((cell, n) => `${HEAD[n]}: ${cell}`).join("\n  "));
+    if (verbose) console.log(JSON.stringify(Object.values(calls).flatMap((all) => all.map(({ round }) => ({ video: round.video, audio: round.audio, sent: round.sent }))), null, 1));
+    if (results) await put(results, TITLE, { name: "networks", head: HEAD, rows: [cells] });
+  }
+} catch (error) {
+  console.error(server.log().slice(-3000));
+  throw error;
+} finally {
+  await chromium.close();
+  await server.stop();
+  web.close();
+  web.closeAllConnections();
+}

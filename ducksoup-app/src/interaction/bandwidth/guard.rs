@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What counts of an estimate by Google congestion control. Pure: times are those of the packets.
+//!
+//! `rtpgccbwe` goes by what is sent just now. A still picture is next to nothing: one packet that
+//! comes late, and the estimate is next to nothing too, for a minute (it climbs by 8 % a second). So
+//! an estimate may only fall while the feedback shows that the connection suffers, and may only rise
+//! as far as it was tried.
+//!
+//! | the connection | the estimate is above what is held | below |
+//! |---|---|---|
+//! | does not suffer | held rises to it, at most to 1.5 times what arrives | held stays, or rises by 20 % a second as far as it is tried |
+//! | suffers: a queue | held falls to 0.85 times what arrives; one step, when little is sent, or when that did not help | the same, or to the estimate, if that is more |
+//! | suffers: loss | held falls by half of the share that is lost | the same |
+//!
+//! *A queue*: for a while no packet has been as quick as the quickest of the last seconds. Jitter is
+//! none, since with jitter some packets are quick. *Little is sent*: less than 0.6 of what is held
+//! arrives, and as fast as it leaves, so that what arrives says nothing of what could.
+
+use std::collections::VecDeque;
+
+/// One packet, as the browser's feedback tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// When it left, in ns of this machine's clock.
+    pub(super) departure: i64,
+    /// When it arrived, in ns of the browser's clock; `None`: it did not.
+    pub(super) arrival: Option<i64>,
+    /// Bytes.
+    pub(super) size: u32,
+}
+
+/// Between what an estimate lies, and where it begins; bit/s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// The least: with less there would be no conversation.
+    pub(super) min: u32,
+    /// The most that there is to send.
+    pub(super) max: u32,
+}
+
+impl Bounds {
+    fn clamp(self, bitrate: f64) -> u32 {
+        // Bitrates are far below 2^32, and a cast saturates.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let bitrate = bitrate as u32;
+        bitrate.max(self.min).min(self.max)
+    }
+}
+
+const SECOND: i64 = 1_000_000_000;
+const MILLISECOND: i64 = 1_000_000;
+
+/// What rates and losses are taken over. The draft wants 0.5 to 1 s (draft-ietf-rmcat-gcc-02, 5.5).
+const WINDOW: i64 = SECOND;
+/// How long no packet must have been quick. Ours: longer than jitter keeps all packets back, and
+/// shorter than a queue takes to be heard as a delay.
+const STANDING: i64 = 250 * MILLISECOND;
+/// Packets in that time that are enough to tell. Ours: Opus alone sends twelve.
+const FEWEST: usize = 6;
+/// How much slower than the quickest one all must be. Ours: the draft's threshold for a change of
+/// the delay (5.4: 12.5 ms), twice over, because it is a delay and no change.
+const QUEUE: i64 = 25 * MILLISECOND;
+/// A queue that is to be emptied faster; ours.
+const LONG_QUEUE: i64 = 150 * MILLISECOND;
+/// How long the quickest packet is remembered. Clocks drift by 1 ms in this time.
+const MEMORY: i64 = 10 * SECOND;
+/// A change of the clocks' distance that no network makes; ours.
+const CLOCK_JUMP: i64 = 20 * SECOND;
+/// Losses above this share count (5.5 of the draft).
+const LOSS: f64 = 0.1;
+/// Packets that are enough to speak of a share; ours.
+const FEWEST_FOR_LOSS: usize = 20;
+/// A fall is followed by another one at the earliest after this time, in which the first has begun
+/// to show. Ours: a long round trip and Chromium's time between two feedbacks.
+const PATIENCE: i64 = 300 * MILLISECOND;
+/// What remains of what arrives (5.5 of the draft: 0.85), and where the queue is long.
+const FALL: f64 = 0.85;
+const STEEP_FALL: f64 = 0.7;
+/// How fast it rises by itself. The draft's 8 % a second (5.5) are for a detector of trends, which is
+/// late; ours sees a queue of 25 ms, and so much more in a third of a second makes none.
+const RISE_A_SECOND: f64 = 1.2;
+/// How far above what arrives the estimate may rise (5.5 of the draft).
+const UNTRIED: f64 = 1.5;
+/// Below this share of what is held little is sent; ours.
+const LITTLE: f64 = 0.6;
+/// Packets that take a tenth longer to arrive than to leave, in percent, are held back; ours.
+const SLOWER: i64 = 110;
+
+/// The connection's state, as the latest feedback shows it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Health {
+    Good,
+    /// Nobody is quick any more; by how much, in ns.
+    Queue(i64),
+    /// The share that is lost.
+    Loss(f64),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Guard {
+    bounds: Bounds,
+    held: u32,
+    /// The packets of the last [`WINDOW`], in the order of the feedback.
+    packets: VecDeque<Seen>,
+    /// The newest departure there was feedback of.
+    newest: Option<i64>,
+    /// The quickest way of each second of the [`MEMORY`]: when it began, and how long.
+    quickest: VecDeque<(i64, i64)>,
+    fell: Option<i64>,
+    /// The newest departure of the feedback before.
+    heard: Option<i64>,
+}
+
+impl Guard {
+    /// Nothing is known: everything is possible until the connection says otherwise.
+    #[must_use]
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            held: bounds.max,
+            packets: VecDeque::new(),
+            newest: None,
+            quickest: VecDeque::new(),
+            fell: None,
+            heard: None,
+        }
+    }
+
+    /// More or less is to be sent from now on. What was at its bound stays there.
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        let unlimited = self.held >= self.bounds.max;
+        self.held = if unlimited { bounds.max } else { self.held.max(bounds.min).min(bounds.max) };
+        self.bounds = bounds;
+    }
+
+    /// Takes a feedback and the estimate that `rtpgccbwe` makes of it; what counts, in bit/s.
+    pub(super) fn hear(&mut self, packets: &[Seen], estimate: u32) -> u32 {
+        for packet in packets {
+            self.take(*packet);
+        }
+        let Some(now) = self.newest else {
+            return self.held;
+        };
+        self.forget(now);
+        let arrives = self.arriving();
+        let held = f64::from(self.held);
+        let little = arrives < LITTLE * held && !self.is_slowed(now);
+        let estimate = f64::from(estimate);
+        let patient = self.fell.is_some_and(|fell| now.saturating_sub(fell) < PATIENCE);
+        let next = match self.health(now) {
+            Health::Good => estimate.max(self.risen(now)).min(UNTRIED * arrives).max(held),
+            _ if patient => held,
+            Health::Loss(share) => held * (1.0 - share / 2.0),
+            // What arrives is less than what could, so it is no measure; but the way is not free.
+            Health::Queue(_) if little => held * FALL,
+            Health::Queue(queue) => {
+                let remains = if queue > LONG_QUEUE { STEEP_FALL } else { FALL };
+                let floor = remains * arrives;
+                // Encoders overshoot, and repairs and headers take their part: still too much.
+                let is_useless =
+                    held <= floor && self.fell.is_none_or(|fell| now.saturating_sub(fell) > WINDOW);
+                if is_useless {
+                    held * FALL
+                } else if estimate < held {
+                    floor.max(estimate).min(held)
+                } else {
+                    floor.min(held)
+                }
+            }
+        };
+        self.heard = Some(now);
+        let next = self.bounds.clamp(next);
+        if next < self.held {
+            self.fell = Some(now);
+        }
+        self.held = next;
+        next
+    }
+
+    /// What is held, risen by as long as nothing has suffered, since the feedback before.
+    #[allow(clippy::cast_precision_loss)]
+    fn risen(&self, now: i64) -> f64 {
+        let held = f64::from(self.held);
+        let calm = self.fell.is_none_or(|fell| now.saturating_sub(fell) > WINDOW);
+        let since = self.heard.map_or(0, |heard| now.saturating_sub(heard)).clamp(0, WINDOW);
+        if calm { held * RISE_A_SECOND.powf(since as f64 / SECOND as f64) } else { held }
+    }
+
+    fn take(&mut self, packet: Seen) {
+        if let Some(arrival) = packet.arrival {
+            let way = arrival.saturating_sub(packet.departure);
+            let known = self.quickest.iter().map(|(_, way)| *way).min();
+            if known.is_some_and(|known| (way.saturating_sub(known)).saturating_abs() > CLOCK_JUMP)
+            {
+                // One of the clocks was set: nothing of before can be compared.
+                self.quickest.clear();
+                self.packets.clear();
+            }
+            match self.quickest.back_mut() {
+                Some((began, quickest)) if packet.departure.saturating_sub(*began) < SECOND => {
+                    *quickest = way.min(*quickest);
+                }
+                _ => self.quickest.push_back((packet.departure, way)),
+            }
+        }
+        self.newest = Some(self.newest.map_or(packet.departure, |at| at.max(packet.departure)));
+        self.packets.push_back(packet);
+    }
+
+    fn forget(&mut self, now: i64) {
+        self.packets.retain(|packet| now.saturating_sub(packet.departure) <= WINDOW);
+        while self.quickest.len() > 1
+            && self.quickest.front().is_some_and(|(at, _)| now.saturating_sub(*at) > MEMORY)
+        {
+            self.quickest.pop_front();
+        }
+    }
+
+    /// bit/s, by the browser's clock: a queue gives back what the line takes.
+    #[allow(clippy::cast_precision_loss)]
+    fn arriving(&self) -> f64 {
+        let arrivals = || self.packets.iter().filter_map(|packet| packet.arrival);
+        let (Some(first), Some(last)) = (arrivals().min(), arrivals().max()) else {
+            return 0.0;
+        };
+        let came = self.packets.iter().filter(|packet| packet.arrival.is_some());
+        let bytes: u64 = came.map(|packet| u64::from(packet.size)).sum();
+        // Of a few packets at once nothing can be said: a second, or what there is of it.
+        let span = last.saturating_sub(first).max(WINDOW / 4);
+        bytes as f64 * 8.0 * SECOND as f64 / span as f64
+    }
+
+    /// Whether packets arrive more slowly than they leave, and for a while: the line gives all it has.
+    fn is_slowed(&self, now: i64) -> bool {
+        let age = |packet: &Seen| now.saturating_sub(packet.departure);
+        let is_slow = |ages: std::ops::Range<i64>| {
+            let seen = self.packets.iter().filter(|packet| ages.contains(&age(packet)));
+            let seen = seen.filter_map(|packet| Some((packet.departure, packet.arrival?)));
+            let (first, last) = (seen.clone().min(), seen.max());
+            first.zip(last).is_some_and(|(first, last)| {
+                let left = last.0.saturating_sub(first.0);
+                let arrived = last.1.saturating_sub(first.1);
+                arrived > left.saturating_mul(SLOWER) / 100
+            })
+        };
+        // A way that became longer at one moment shows in one of the two.
+        is_slow(0..STANDING) && is_slow(STANDING..2 * STANDING)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn health(&self, now: i64) -> Health {
+        let lost = self.packets.iter().filter(|packet| packet.arrival.is_none()).count();
+        let share = lost as f64 / self.packets.len().max(1) as f64;
+        let quickest = self.quickest.iter().map(|(_, way)| *way).min().unwrap_or_default();
+        let young = self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= STANDING);
+        let ways = young.filter_map(|p| Some(p.arrival?.saturating_sub(p.departure)));
+        let (count, least) =
+            ways.fold((0, i64::MAX), |(count, least), way| (count + 1, way.min(least)));
+        let queue = least.saturating_sub(quickest);
+        if count >= FEWEST && queue > QUEUE {
+            Health::Queue(queue)
+        } else if self.packets.len() >= FEWEST_FOR_LOSS && share > LOSS {
+            Health::Loss(share)
+        } else {
+            Health::Good
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;
