@@ -26,8 +26,16 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     fn new(launch: &str) -> anyhow::Result<Self> {
-        let pipeline = gst::parse::launch(launch)?.downcast::<gst::Pipeline>();
-        let running = Running(pipeline.map_err(|_| anyhow::anyhow!("no pipeline"))?);
+        let pipeline = match gst::parse::launch(launch)?.downcast::<gst::Pipeline>() {
+            Ok(pipeline) => pipeline,
+            // A single element is no pipeline yet.
+            Err(alone) => {
+                let pipeline = gst::Pipeline::new();
+                pipeline.add(&alone)?;
+                pipeline
+            }
+        };
+        let running = Running(pipeline);
         let webrtc = running.0.by_name("webrtc").context("no webrtcbin")?;
         let received = Arc::<Received>::default();
         let (counted, around) = (Arc::clone(&received), running.0.downgrade());
