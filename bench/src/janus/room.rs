@@ -120,10 +120,10 @@ impl Room {
     pub(crate) fn publish(&mut self, offer: &str) -> anyhow::Result<(u64, u64, String)> {
         let handle = self.attach()?;
         let join = json!({"request": "join", "ptype": "publisher", "room": ROOM});
-        let joined = self.tell(handle, join, None)?;
+        let joined = self.tell(handle, &join, None)?;
         let feed = number(&joined, "/plugindata/data/id")?;
         let offer = json!({"type": "offer", "sdp": offer});
-        let answer = self.tell(handle, json!({"request": "publish"}), Some(offer))?;
+        let answer = self.tell(handle, &json!({"request": "publish"}), Some(offer))?;
         Ok((handle, feed, text(&answer, "/jsep/sdp")?))
     }
 
@@ -136,7 +136,7 @@ impl Room {
         let streams: Vec<Value> = feeds.iter().map(|feed| json!({"feed": feed})).collect();
         let join =
             json!({"request": "join", "ptype": "subscriber", "room": ROOM, "streams": streams});
-        let attached = self.tell(handle, join, None)?;
+        let attached = self.tell(handle, &join, None)?;
         Ok((handle, text(&attached, "/jsep/sdp")?))
     }
 
@@ -146,7 +146,7 @@ impl Room {
     /// When Janus does not want it.
     pub(crate) fn start(&mut self, handle: u64, answer: &str) -> anyhow::Result<()> {
         let answer = json!({"type": "answer", "sdp": answer});
-        self.tell(handle, json!({"request": "start"}), Some(answer)).map(drop)
+        self.tell(handle, &json!({"request": "start"}), Some(answer)).map(drop)
     }
 
     fn attach(&mut self) -> anyhow::Result<u64> {
