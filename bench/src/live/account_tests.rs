@@ -41,7 +41,7 @@ fn a_picture_is_known_by_its_number_and_counts_when_it_comes_out_first() {
     let (track, mut seen) = pictures(&[7, 8, 9]);
     // A slot that is filled with the picture before, one that nobody can read, one that is lost.
     seen[1].number = Some(7);
-    let frames = frames(&track, &seen, &vec![90.0; 20]);
+    let frames = frames(&track, &seen, &[90.0; 20]);
     let captured: Vec<f64> = frames.iter().map(|frame| frame.captured).collect();
     assert_eq!(captured, [0.0, 0.08]);
     assert!(frames.iter().all(|frame| near(frame.left - frame.entered, 0.005)));
