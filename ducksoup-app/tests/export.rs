@@ -280,7 +280,8 @@ fn an_export_that_is_stopped_leaves_no_half_file_under_a_name() {
         assert!(child.try_wait().unwrap().is_none() && std::time::Instant::now() < until);
         std::thread::yield_now();
     }
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    // Not INT, which whoever starts the tests in the background has ignored.
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let code = ended(child).status.code();
     assert_ne!(code, Some(0));
     let names = files(output.path());

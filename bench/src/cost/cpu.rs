@@ -6,10 +6,11 @@
 use super::call::{House, Reading, read};
 use super::floor::Floor;
 use super::media::{Camera, Media};
-use super::page::{self, Rows};
 use super::participant::{Event, Reception};
 use super::rounds::{Rounds, verdict};
 use crate::counts::Format;
+use crate::machine;
+use crate::page::{self, Table};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ const HEAD: &[&str] = &[
     "threads / MB of the stage",
     "pictures",
     "rounds",
-    "date",
+    "measured",
 ];
 
 /// Runs all that is asked for; whether the goal is met.
@@ -94,7 +95,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
             println!("{}", row.join(" | "));
             if let Some(path) = &args.page {
                 let rows = vec![row];
-                page::write(path, &Rows { name: "cost", title: TITLE, head: HEAD, keys: 3, rows })?;
+                let table = Table { name: "cost", head: HEAD, keys: Some(3), rows };
+                page::write(path, TITLE, &[table])?;
             }
         }
     }
@@ -144,7 +146,7 @@ fn row(
         format!("{:.0} / {:.0}", stage[0].median(), stage[1].median()),
         pictures.show(3),
         args.rounds.to_string(),
-        page::today(),
+        machine::describe(),
     ])
 }
 

@@ -6,10 +6,11 @@
 use super::call::{House, read};
 use super::cpu::{BITRATE, camera, options};
 use super::media::Media;
-use super::page::{self, Rows};
 use super::participant::{Event, Reception};
 use super::rounds::Rounds;
 use crate::counts::Format;
+use crate::machine;
+use crate::page::{self, Table};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +37,7 @@ const TITLE: &str = "### Idle
 `ducksoup-bench idle`: what the server (all its processes) uses while nothing happens. *Nobody*: the door and its spare
 stage. *One waits*: besides, an interaction of two in which one participant already sends and the other one has not come.";
 
-const HEAD: &[&str] = &["what", "server, core", "threads", "RSS, MB", "rounds", "date"];
+const HEAD: &[&str] = &["what", "server, core", "threads", "RSS, MB", "rounds", "measured"];
 
 /// Runs it.
 ///
@@ -77,13 +78,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 threads.show(0),
                 memory.show(0),
                 rounds,
-                page::today(),
+                machine::describe(),
             ]
         })
         .collect();
     rows.iter().for_each(|row| println!("{}", row.join(" | ")));
     if let Some(path) = &args.page {
-        page::write(path, &Rows { name: "idle", title: TITLE, head: HEAD, keys: 1, rows })?;
+        let table = Table { name: "idle", head: HEAD, keys: Some(1), rows };
+        page::write(path, TITLE, &[table])?;
     }
     Ok(true)
 }

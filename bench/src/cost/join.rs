@@ -6,10 +6,11 @@
 use super::call::House;
 use super::cpu::{BITRATE, camera, options};
 use super::media::Media;
-use super::page::{self, Rows};
 use super::participant::{Event, Participant, Reception};
 use super::rounds::{Rounds, verdict};
 use crate::counts::Format;
+use crate::machine;
+use crate::page::{self, Table};
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -50,7 +51,7 @@ const HEAD: &[&str] = &[
     "over one alone",
     "goal",
     "rounds",
-    "date",
+    "measured",
 ];
 
 /// Figures of a case over the rounds.
@@ -97,13 +98,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
             let figures = [joined, started, seen, slowest].map(|rounds| rounds.show(0));
             let mut row = vec![args.format.name().to_owned(), (*who).to_owned()];
             row.extend(figures);
-            row.extend([over, goal, args.rounds.to_string(), page::today()]);
+            row.extend([over, goal, args.rounds.to_string(), machine::describe()]);
             row
         })
         .collect();
     rows.iter().for_each(|row| println!("{}", row.join(" | ")));
     if let Some(path) = &args.page {
-        page::write(path, &Rows { name: "join", title: TITLE, head: HEAD, keys: 2, rows })?;
+        let table = Table { name: "join", head: HEAD, keys: Some(2), rows };
+        page::write(path, TITLE, &[table])?;
     }
     Ok(met)
 }

@@ -9,7 +9,6 @@ pub(crate) mod floor;
 mod idle;
 mod join;
 pub(crate) mod media;
-pub(crate) mod page;
 pub(crate) mod participant;
 pub(crate) mod processes;
 pub(crate) mod rounds;

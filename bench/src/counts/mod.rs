@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 }
             }
         }
-        tables.push(Table { name: "rates", head: HEAD, rows });
+        tables.push(Table { name: "rates", head: HEAD, keys: None, rows });
     }
     if wants(Part::Sizes) {
         let mut rows = Vec::new();
@@ -123,17 +123,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 rows.push(row(&scene, 0, mode, args, &mut met)?);
             }
         }
-        tables.push(Table { name: "sizes", head: HEAD, rows });
+        tables.push(Table { name: "sizes", head: HEAD, keys: None, rows });
     }
     if wants(Part::Delay) {
         tables.push(Table {
             name: "delay of the grid",
             head: delay::INSIDE,
+            keys: None,
             rows: delay::inside(&args.framerate, GRID, args.duration)?,
         });
         tables.push(Table {
             name: "delay from end to end",
             head: delay::THROUGH,
+            keys: None,
             rows: delay::through(args.duration)?,
         });
     }

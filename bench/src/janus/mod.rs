@@ -7,12 +7,13 @@ mod room;
 
 use crate::cost::call::{House, Reading};
 use crate::cost::media::{Camera, Media};
-use crate::cost::page::{self, Rows};
 use crate::cost::participant::{Event, Participant, Received, Reception};
 use crate::cost::processes::Family;
 use crate::cost::rounds::{Rounds, verdict};
 use crate::cost::{BITRATE, call, camera, options};
 use crate::counts::Format;
+use crate::machine;
+use crate::page::{self, Table};
 use clap::Args as ClapArgs;
 use endpoint::Endpoint;
 use gst_webrtc::WebRTCSDPType;
@@ -67,7 +68,7 @@ const HEAD: &[&str] = &[
     "Mbit/s out",
     "threads",
     "rounds",
-    "date",
+    "measured",
 ];
 
 /// Runs all that is asked for; whether the goal is met.
@@ -102,15 +103,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
             format!("{:.1} / {:.1}", ours.rate.median(), theirs.rate.median()),
             format!("{:.0} / {:.0}", ours.threads.median(), theirs.threads.median()),
             args.rounds.to_string(),
-            page::today(),
+            machine::describe(),
         ];
         println!("{}", row.join(" | "));
         if let Some(path) = &args.page {
             let rows = vec![row];
-            page::write(
-                path,
-                &Rows { name: "forwarding", title: TITLE, head: HEAD, keys: 2, rows },
-            )?;
+            let table = Table { name: "forwarding", head: HEAD, keys: Some(2), rows };
+            page::write(path, TITLE, &[table])?;
         }
     }
     Ok(met)

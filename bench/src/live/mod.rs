@@ -165,7 +165,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
             for row in &rows {
                 println!("{}", row.join(" | "));
             }
-            tables.push(Table { name: part.table(*format), head: goals::HEAD, rows });
+            tables.push(Table { name: part.table(*format), head: goals::HEAD, keys: None, rows });
         }
     }
     if let Some(path) = &args.points {

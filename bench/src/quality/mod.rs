@@ -8,10 +8,11 @@ mod tools;
 use crate::cost::call::House;
 use crate::cost::floor::{decoder, encoder};
 use crate::cost::media::Media;
-use crate::cost::page::{self, Rows};
 use crate::cost::participant::{Event, Reception};
 use crate::cost::{BITRATE, camera, options};
 use crate::counts::Format;
+use crate::machine;
+use crate::page::{self, Table};
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use ducksoup_app::archive::manifest;
@@ -49,7 +50,7 @@ const HEAD: &[&str] = &[
     "SSIM default",
     "ViSQOL wet",
     "ViSQOL opusdec ! opusenc",
-    "date",
+    "measured",
 ];
 
 /// Runs all that is asked for.
@@ -63,7 +64,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         println!("{}", row.join(" | "));
         if let Some(path) = &args.page {
             let rows = vec![row];
-            page::write(path, &Rows { name: "quality", title: TITLE, head: HEAD, keys: 2, rows })?;
+            let table = Table { name: "quality", head: HEAD, keys: Some(2), rows };
+            page::write(path, TITLE, &[table])?;
         }
     }
     Ok(true)
@@ -114,7 +116,7 @@ fn row(format: Format, target: u32) -> anyhow::Result<Vec<String>> {
         format!("{:.4}", default),
         format!("{heard:.2}"),
         format!("{alone:.2}"),
-        page::today(),
+        machine::describe(),
     ];
     house.close()?;
     Ok(row)

@@ -135,9 +135,7 @@ fn tell(args: &Args, folder: &Path) -> anyhow::Result<bool> {
     let row = table::Row::new(&args.command(), seconds, &measures, &circumstances(run));
     print!("{}", row.lines());
     if let Some(path) = &args.table {
-        let text = std::fs::read_to_string(path)?;
-        let text = table::put(&text, &row).context("the table has no place for rows")?;
-        std::fs::write(path, text)?;
+        crate::page::write(path, table::TITLE, &[row.table()])?;
     }
     Ok(is_met(&measures, seconds))
 }

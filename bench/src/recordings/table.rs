@@ -4,12 +4,12 @@
 
 use super::compare::Summary;
 use super::measure::Measures;
+use crate::page::Table;
 
-/// Between these lines stand the rows.
-const BEGIN: &str = "<!-- begin: rows -->";
-const END: &str = "<!-- end: rows -->";
+/// The heading above the table.
+pub(crate) const TITLE: &str = "### Results";
 /// What is in the columns.
-const HEAD: [&str; 13] = [
+const HEAD: &[&str] = &[
     "command",
     "between participants: sound",
     "picture",
@@ -60,9 +60,9 @@ impl Row {
         ])
     }
 
-    fn line(&self) -> String {
-        let cells: Vec<String> = self.0.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |", cells.join(" | "))
+    /// It in the place of the one of the same command.
+    pub(crate) fn table(&self) -> Table {
+        Table { name: "rows", head: HEAD, keys: Some(1), rows: vec![self.0.clone()] }
     }
 
     /// For a terminal: a line for each cell.
@@ -90,26 +90,10 @@ fn slope(drift: Option<f64>) -> String {
     drift.map_or("–".to_owned(), |drift| format!("{drift:+.2}"))
 }
 
-/// Puts a row in the place of the one of the same command, or at the end.
-///
-/// None where the text has no place for rows.
-pub(crate) fn put(text: &str, row: &Row) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (rows, after) = rest.split_once(END)?;
-    let command = |line: &str| line.split('|').nth(1).map(|cell| cell.trim().to_owned());
-    let line = row.line();
-    let mut lines: Vec<&str> = rows.lines().filter(|line| line.starts_with('|')).skip(2).collect();
-    match lines.iter().position(|old| command(old) == command(&line)) {
-        Some(place) => lines[place] = &line,
-        None => lines.push(&line),
-    }
-    let head = format!("| {} |\n|{}", HEAD.join(" | "), "---|".repeat(HEAD.len()));
-    Some(format!("{before}{BEGIN}\n{head}\n{}\n{END}{after}", lines.join("\n")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::with;
 
     fn row(command: &str, drift: f64) -> Row {
         let summary = Summary { count: 1, median: -1.04, distance: 1.04, p95: 2.0, worst: 30.0 };
@@ -125,24 +109,15 @@ mod tests {
 
     #[test]
     fn a_row_takes_the_place_of_the_same_command_and_new_ones_come_last() {
-        let text = format!("# Title\n{BEGIN}\n{END}\nend\n");
-        let text = put(&text, &row("a --b 1", 0.1)).expect("a place");
-        let text = put(&text, &row("a --b 2", 0.2)).expect("a place");
-        let text = put(&text, &row("a --b 1", 0.3)).expect("a place");
+        let text = "# Title\n### Results\n";
+        let rows = [row("a --b 1", 0.1), row("a --b 2", 0.2), row("a --b 1", 0.3)];
+        let text = rows.iter().fold(text.to_owned(), |text, row| with(&text, TITLE, &row.table()));
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
         assert_eq!(rows.len(), 2, "{text}");
         assert!(rows[0].starts_with("| `a --b 1` | 1.0 / 2.0 / 30.0 | – | -1.0 / 2.0 / 30.0 |"));
         assert!(rows[0].contains("| +0.30 |") && rows[1].contains("| +0.20 |"), "{text}");
         assert!(rows[0].ends_with("| 2026-11-21 |"));
-        assert!(text.starts_with("# Title\n") && text.ends_with("\nend\n"), "{text}");
         let columns = |line: &str| line.matches('|').count();
         assert!(text.lines().filter(|l| l.starts_with('|')).all(|l| columns(l) == HEAD.len() + 1));
-    }
-
-    #[test]
-    fn a_bar_in_a_command_does_not_break_the_table() {
-        let text = put(&format!("{BEGIN}{END}"), &row("a|b", 0.0)).expect("a place");
-        assert!(text.contains("`a\\|b`"));
-        assert_eq!(put("no place", &row("a", 0.0)), None);
     }
 }

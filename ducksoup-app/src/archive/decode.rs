@@ -172,8 +172,9 @@ fn count(
     counters: &Arc<Counters>,
 ) -> Result<(), ReadError> {
     let element = |error: glib::BoolError| ReadError::Element(error.to_string());
-    let sink = gst::ElementFactory::make("fakesink").property("sync", false).build();
-    let sink = sink.map_err(element)?;
+    // One thread serves all tracks: a sink that waited for the others' first buffers would wait for ever.
+    let sink = gst::ElementFactory::make("fakesink").property("async", false);
+    let sink = sink.property("sync", false).build().map_err(element)?;
     let decoder = reader::decoder(track)?;
     let end = |pad: Option<gst::Pad>| pad.ok_or_else(|| ReadError::Element("no pad".into()));
     pipeline.add(&sink).map_err(element)?;

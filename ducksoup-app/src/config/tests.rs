@@ -89,6 +89,7 @@ fn a_bad_value_is_refused_by_the_name_of_its_variable() {
         ("DUCKSOUP_ICE_SERVERS", |a| &mut a.ice_servers, &["true"]),
         ("DUCKSOUP_NO_RECORDING", |a| &mut a.no_recording, &["-"]),
         ("DUCKSOUP_ABORT_DELAY", |a| &mut a.abort_delay, &["0", "-3", "soon"]),
+        ("DUCKSOUP_BLACKOUT", |a| &mut a.blackout, &["-1", "half a minute"]),
         ("DUCKSOUP_MEDIA_PORTS", |a| &mut a.media_ports, &["4000", "5-4", "0-9", "1-70000"]),
         ("DUCKSOUP_PUBLIC_IP", |a| &mut a.public_ip, &["localhost", "0.0.0.0", "224.0.0.1"]),
         ("DUCKSOUP_EFFECT_POLICY", |a| &mut a.effect_policy, &["-", "--x", "a b", "a!b"]),
