@@ -18,7 +18,6 @@
 //! | [`tuning`] | what `config/gst.yml` says, held against the elements |
 //! | [`chain`], [`effects`], [`overlay`] | recording modes, effects and the time become bins |
 //! | [`webrtcbin`], [`tracks`] | a connection, and the browser's tracks that come by it |
-//! | [`shortcut`] | past a queue of webrtcbin |
 //! | [`peer`], [`graph`] | a participant's media, the pipeline they share |
 //! | [`rehearsal`] | what would take long the first time |
 //! | [`rtcp`], [`traffic`], [`measures`] | what control packets tell, and each second's figures (pure) |
@@ -60,7 +59,6 @@ pub mod ration;
 pub mod rehearsal;
 pub mod rtcp;
 pub mod sdp;
-pub mod shortcut;
 mod silence;
 pub mod stage;
 mod standing;

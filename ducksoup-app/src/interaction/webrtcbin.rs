@@ -4,7 +4,6 @@
 
 use super::input::{Input, Inputs, PeerInput};
 use super::meter::{self, Tap};
-use super::shortcut;
 use super::tuning::{self, JITTER_BUFFER};
 use crate::log::messages::Level;
 use ducksoup_signaller::frame::{Connection, StageSettings};
@@ -64,9 +63,8 @@ pub fn make(
         }
         let tap = if settings.log_level >= Level::Trace.number() { Tap::All } else { Tap::Used };
         let to = inputs.clone();
-        bin.connect_deep_element_added(move |_, parent, element| {
+        bin.connect_deep_element_added(move |_, _, element| {
             never_wait(element);
-            shortcut::take(parent, element);
             if element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER) {
                 // Tried above, with another one of the same kind.
                 let _ = tuning::set(element, JITTER_BUFFER, &properties);
