@@ -46,7 +46,8 @@ describe("Firefox", () => {
       await inChromium.meets(ann, { ...wet, frequency: 1.25 * ann.frequency });
       await Promise.all([inFirefox.event("end"), inChromium.event("end")]);
       for (const page of [inFirefox, inChromium]) {
-        assert.deepEqual(page.kinds.at(-1), "closed");
+        await page.event("closed");
+        assert.equal(page.kinds.at(-1), "closed");
       }
 
       const recordings = await conversation.recordings();

@@ -35,6 +35,15 @@ const PATIENCE = 5000;
 /** @type {Connect} */
 export const connect = (config) => new RTCPeerConnection(config);
 
+/** The page's own. @returns {Clock} */
+export const pageClock = () => ({
+  now: () => performance.now(),
+  setInterval: window.setInterval.bind(window),
+  clearInterval: window.clearInterval.bind(window),
+  setTimeout: window.setTimeout.bind(window),
+  clearTimeout: window.clearTimeout.bind(window),
+});
+
 /** A connection to the server. */
 export class Peer {
   /** @type {RTCPeerConnection} */

@@ -3,7 +3,7 @@
 import { Call } from "./call.js";
 import { DuckSoupError, report } from "./error.js";
 import { checkEmbedOptions, checkPeerOptions, embedding } from "./options.js";
-import { connect } from "./peer.js";
+import { connect, pageClock } from "./peer.js";
 
 export { DuckSoupError };
 
@@ -131,12 +131,6 @@ function browser() {
     devices: navigator.mediaDevices,
     href: location.href,
     page: window,
-    clock: {
-      now: () => performance.now(),
-      setInterval: window.setInterval.bind(window),
-      clearInterval: window.clearInterval.bind(window),
-      setTimeout: window.setTimeout.bind(window),
-      clearTimeout: window.clearTimeout.bind(window),
-    },
+    clock: pageClock(),
   };
 }

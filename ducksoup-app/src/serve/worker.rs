@@ -8,6 +8,7 @@ use super::roster::Stage;
 use ducksoup_signaller::frame::{self, DoorFrame, StageFrame};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -189,7 +190,12 @@ impl Stages {
     fn start(&mut self, stage: Stage) -> std::io::Result<()> {
         let (program, arguments) =
             self.program.split_first().ok_or_else(|| std::io::Error::other("no program"))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // GStreamer's words go to standard error, in colours wherever that is.
+        if !std::io::stderr().is_terminal() {
+            command.env("GST_DEBUG_NO_COLOR", "1");
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,7 +6,7 @@
  */
 
 import { socketUrl } from "../../lib/protocol.js";
-import { Peer, connect } from "../../lib/peer.js";
+import { Peer, connect, pageClock } from "../../lib/peer.js";
 import { Signalling } from "../../lib/signalling.js";
 import { element, find, show } from "../dom.js";
 import { freshName, signalingUrl } from "../form.js";
@@ -116,15 +116,14 @@ class Trial {
   #open(iceServers) {
     this.#connection = connect({ iceServers });
     const { stream } = this.#sound.createMediaStreamDestination();
-    const clock = { now: () => performance.now(), setInterval: window.setInterval.bind(window), clearInterval: window.clearInterval.bind(window) };
     this.#peer = new Peer(this.#connection, stream, {
       send: (kind, payload) => this.#signalling?.send(kind, payload),
       log: () => {},
       track: () => {},
       untrack: () => {},
       broken: () => {},
-    failed: (reason) => this.#fail(new Error(reason)),
-    }, /** @type {any} */ (clock));
+      failed: (reason) => this.#fail(new Error(reason)),
+    }, pageClock());
   }
 
   /** @returns {Promise<string>} the way that media take */
