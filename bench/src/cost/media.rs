@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The [`scene`](super::scene), encoded once, kept in memory and played again and again: a
+//! The [`super::scene`], encoded once, kept in memory and played again and again: a
 //! participant costs no encoding.
 
 use super::scene::{self, RATE, SECONDS};

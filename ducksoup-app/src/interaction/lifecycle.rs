@@ -28,7 +28,7 @@
 //! another connection. While gathering, this is the only way to be away.
 //!
 //! While the interaction runs, a participant whose socket is lost without a farewell, or whose media
-//! are, is borne for a while ([`Silence`]): nobody hears of it, the peer stays up. Who comes back by
+//! are, is borne for a while (`silence.rs`): nobody hears of it, the peer stays up. Who comes back by
 //! another socket takes the seat over, as after `replaced`. When the time is up: without a socket as
 //! leave, with one as failed.
 
