@@ -127,7 +127,9 @@ fn ask_by_policy(
                 };
                 let repeated = event.structure().is_some_and(|event| event.has_field(REPEATED));
                 if !repeated && !open(&requests).request(urgency, now()) {
-                    return gst::PadProbeReturn::Drop;
+                    // An event that a probe drops is released twice.
+                    drop(info.take_event());
+                    return gst::PadProbeReturn::Handled;
                 }
             }
             _ => {

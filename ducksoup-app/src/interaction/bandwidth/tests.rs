@@ -99,6 +99,11 @@ impl Call {
             let _ = back.chain(info.buffer().unwrap().copy());
             gst::PadProbeReturn::Ok
         });
+        // Sessions say nothing before they play.
+        pipeline.set_state(gst::State::Paused).unwrap();
+        assert!(control.send_event(gst::event::StreamStart::new("control")));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(control.send_event(gst::event::Segment::new(&segment)));
         pipeline.set_state(gst::State::Playing).unwrap();
         Self { pipeline, control, shared, inputs, heard, limits }
     }
