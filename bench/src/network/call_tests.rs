@@ -18,8 +18,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 const DURATION: u32 = 5;
 /// Payload type of sound (docs/protocol.md).
 const OPUS: u8 = 111;
-/// Of pictures; what is sent again has another one.
-const VP8: u8 = 96;
 
 /// RTP packets that came out of each pad.
 type Received = Arc<Mutex<BTreeMap<String, u64>>>;
@@ -148,18 +146,5 @@ fn a_call_stands_three_percent_of_loss_and_30_ms_of_jitter() {
     for count in tallies.iter().flat_map(|tally| [tally.up.all, tally.down.all]) {
         let share = count.lost as f64 / count.packets_in as f64;
         assert!((0.005..0.08).contains(&share), "{count:?}");
-    }
-}
-
-#[test]
-fn packets_of_pictures_that_are_lost_come_again() {
-    let (tallies, received) = call(&Link { loss: 0.1, ..Link::default() });
-    for (tally, (user, other)) in tallies.iter().zip([("ada", "bob"), ("bob", "ada")]) {
-        let pictures = || tally.down.rtp.values().filter(|stream| stream.payload_type == VP8);
-        let sent: u64 = pictures().map(|stream| stream.count.packets_in).sum();
-        let lost: u64 = pictures().map(|stream| stream.count.lost).sum();
-        let came = received[&format!("{user} video_src_{other}")];
-        assert!(sent > 40 && lost * 20 > sent, "{user}: {sent} sent, {lost} lost");
-        assert!(came * 100 >= sent * 97, "{user}: {came} of {sent}, {lost} lost at first");
     }
 }
