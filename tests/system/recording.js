@@ -94,15 +94,16 @@ async function readFrames(path) {
 
 /**
  * @param {string} path
+ * @param {boolean} live
  * @returns {Promise<SoundRead>}
  */
-async function readSound(path) {
+async function readSound(path, live) {
   const [{ frames }, bytes] = await Promise.all([
     ask(path, "-select_streams", "a:0", "-show_entries", "frame=best_effort_timestamp_time"),
     quietly("ffmpeg", [
       ...["-v", "error", "-xerror", "-i", path, "-map", "0:a:0"],
       // The first channel: mixing two down would raise the level.
-      ...["-af", "pan=mono|c0=c0", "-f", "f32le", "-ar", String(RATE), "-"],
+      ...["-af", `pan=mono|c0=c0${live ? ",asetpts=N/SR/TB" : ""}`, "-f", "f32le", "-ar", String(RATE), "-"],
     ]),
   ]);
   const whole = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
@@ -112,10 +113,12 @@ async function readSound(path) {
 /**
  * Decodes a whole file.
  * @param {string} path
+ * @param {{live?: boolean}} [options] `live`: somebody else's, of packets with the times at which they came,
+ *   which may go back by some ms
  * @returns {Promise<Recording>}
  * @throws when any reader complains about anything
  */
-export async function readRecording(path) {
+export async function readRecording(path, { live = false } = {}) {
   const { streams } = await ask(path, "-show_streams");
   const byKind = Object.fromEntries(
     streams.map((/** @type {{codec_type: string}} */ stream) => [stream.codec_type, stream]),
@@ -123,7 +126,7 @@ export async function readRecording(path) {
   return {
     streams: byKind,
     frames: byKind.video ? await readFrames(path) : [],
-    sound: byKind.audio ? await readSound(path) : null,
+    sound: byKind.audio ? await readSound(path, live) : null,
   };
 }
 
