@@ -9,14 +9,11 @@
  *     node bench/live.mjs --joins 15 [--format H264] [--page bench/RESULTS.md]
  */
 
-import { once } from "node:events";
-import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { openBrowser } from "../tests/system/browser.js";
 import { Server } from "../tests/system/server.js";
-import { measured, write } from "./table.mjs";
+import { openSite } from "./live_site.mjs";
+import { measured, median, write } from "./table.mjs";
 
 /** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, and the buffer for sound grows in the commotion of the start and shrinks slowly. */
 const WARM = 8000;
@@ -56,8 +53,6 @@ const WAYS = ALL_WAYS.filter(({ name }) => name === DIRECT.name || values.ways.i
 const sorted = (values) => [...values].sort((a, b) => a - b);
 /** @param {number[]} values @param {number} share */
 const quantile = (values, share) => sorted(values)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN;
-/** @param {number[]} values */
-const median = (values) => (quantile(values, 0.5) + [...values].sort((a, b) => b - a)[Math.floor(values.length / 2)]) / 2;
 /** @param {number[]} values */
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 /** @param {number} value */
@@ -175,21 +170,8 @@ async function joined(join) {
   return [`${format}, ${joins} joins`, ...middle.map((value, index) => (STEPS[index][0].startsWith("sees") ? `${ms(value)}${missed}, p95 ${p95}` : ms(value)))];
 }
 
-const files = { "live_page.mjs": ".", "live_sound.mjs": ".", "live_worklet.mjs": ".", "barcode.js": "../tests/system" };
-/** @type {Map<string, Buffer>} */
-const site = new Map();
-for (const [name, folder] of Object.entries(files)) {
-  site.set(name, await readFile(new URL(`${folder}/${name}`, import.meta.url)));
-}
-const web = createServer(({ url = "/" }, response) => {
-  const body = site.get(basename(url));
-  response.writeHead(200, { "content-type": body ? "text/javascript" : "text/html" }).end(body ?? "<!doctype html>");
-}).listen(0, "127.0.0.1");
-await once(web, "listening");
-const address = web.address();
-if (!address || typeof address === "string") throw new Error("no port");
-const origin = `http://localhost:${address.port}`;
-
+const site = await openSite();
+const { origin, module } = site;
 const server = await Server.start([origin]);
 const chromium = await openBrowser();
 try {
@@ -198,7 +180,7 @@ try {
   page.on("console", (message) => message.type() === "error" && console.error(message.text()));
   await page.goto(origin);
   await page.evaluate(async ({ module, settings }) => (await import(module)).prepare(settings), {
-    module: `${origin}/live_page.mjs`,
+    module,
     settings: { width, height, script: server.script },
   });
   let count = 0;
@@ -212,14 +194,14 @@ try {
   if (joins) {
     const row = await joined((peer) =>
       page.evaluate(async ({ module, options, alone }) => (await import(module)).join(options, alone), {
-        ...{ module: `${origin}/live_page.mjs`, options: { ...peerOptions(), ...peer }, alone: ALONE },
+        ...{ module, options: { ...peerOptions(), ...peer }, alone: ALONE },
       }),
     );
     tables.push({ name: `join ${format}`, head: ["join", ...STEPS.map(([name]) => name), "measured"], rows: [[...row, how]] });
   } else {
     const rows = await adds((path, peer) =>
       page.evaluate(async ({ module, call }) => (await import(module)).round(call), {
-        module: `${origin}/live_page.mjs`,
+        module,
         call: { path, format, options: { ...peerOptions(), ...peer }, warm: WARM, length: Number(seconds) * 1000 },
       }),
     );
@@ -235,6 +217,5 @@ try {
 } finally {
   await chromium.close();
   await server.stop();
-  web.close();
-  web.closeAllConnections();
+  site.close();
 }

@@ -12,13 +12,13 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { join, basename, dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs, promisify } from "node:util";
 import { openBrowser } from "../tests/system/browser.js";
 import { Server, program } from "../tests/system/server.js";
 import { until, within } from "../tests/system/until.js";
+import { openSite } from "./live_site.mjs";
 import { CONDITIONS, HEAD, doubled, row } from "./networks_table.mjs";
 import { measured, put } from "./table.mjs";
 
@@ -99,19 +99,8 @@ async function recorded(server, interaction) {
   return { sound: missing("dry_audio"), picture: missing("dry_video"), decodes: checked };
 }
 
-const files = { "live_page.mjs": ".", "live_sound.mjs": ".", "live_worklet.mjs": ".", "barcode.js": "../tests/system" };
-/** @type {Map<string, Buffer>} */
-const site = new Map();
-for (const [name, folder] of Object.entries(files)) site.set(name, await readFile(new URL(`${folder}/${name}`, import.meta.url)));
-const web = createServer(({ url = "/" }, response) => {
-  const body = site.get(basename(url));
-  response.writeHead(200, { "content-type": body ? "text/javascript" : "text/html" }).end(body ?? "<!doctype html>");
-}).listen(0, "127.0.0.1");
-await once(web, "listening");
-const address = web.address();
-if (!address || typeof address === "string") throw new Error("no port");
-const origin = `http://localhost:${address.port}`;
-
+const site = await openSite();
+const { origin, module } = site;
 const server = await Server.start([origin]);
 const chromium = await openBrowser();
 let count = 0;
@@ -134,7 +123,6 @@ async function call({ link, seconds }, path) {
     page.on("pageerror", (error) => console.error(String(error)));
     await page.exposeFunction("way", links[0].way);
     await page.goto(origin);
-    const module = `${origin}/live_page.mjs`;
     await page.evaluate(
       async ({ module, settings }) => {
         // Who has been allowed to listen is told of addresses, not of names that only browsers know.
@@ -178,6 +166,5 @@ try {
 } finally {
   await chromium.close();
   await server.stop();
-  web.close();
-  web.closeAllConnections();
+  site.close();
 }

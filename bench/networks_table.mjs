@@ -2,6 +2,8 @@
 
 /** The networks, and what is told of a call in one. Pure. */
 
+import { median } from "./table.mjs";
+
 /**
  * @typedef {object} Condition
  * @property {string} name
@@ -51,12 +53,6 @@ export const HEAD = [
   ...["freezes a minute", "longest pause in the picture", "sound made up", "kbit/s of picture", "keyframes a minute", "asked for by the receiver"],
   ...["missing in the dry files: sound, picture", "files decode", "measured"],
 ];
-
-/** @param {number[]} values */
-export function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return ((sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN) + (sorted[Math.floor(sorted.length / 2)] ?? NaN)) / 2;
-}
 
 /** @param {Call} call */
 function figures({ round: { pictures, sounds, video, audio, sent }, length }) {

@@ -66,3 +66,9 @@ export async function put(path, title, { name, head, rows }) {
   }
   await writeFile(path, placed(page, title, { name, head, rows: all }));
 }
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return ((sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN) + (sorted[Math.floor(sorted.length / 2)] ?? NaN)) / 2;
+}

@@ -9,6 +9,7 @@ mod janus;
 mod live;
 mod machine;
 mod network;
+mod pace;
 mod page;
 mod quality;
 mod recordings;

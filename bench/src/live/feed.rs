@@ -3,6 +3,7 @@
 //! Cameras and microphones: encoded pieces, each given when it is due.
 
 use super::clip::{Coded, Film, PACKET, Voice};
+use crate::pace;
 use crate::recordings::sound::RATE;
 use gst::prelude::*;
 use gst_app::AppSrc;
@@ -91,7 +92,9 @@ impl Feed {
     fn time(&self) -> Duration {
         self.phase + self.step * self.count
     }
+}
 
+impl pace::Feed for Feed {
     fn due(&self) -> Duration {
         self.time() + self.complete
     }
@@ -121,24 +124,5 @@ impl Feed {
         self.count += 1;
         // Who takes no more has said why on the bus.
         let _ = self.to.push_buffer(buffer);
-    }
-}
-
-/// Gives each piece when it is due, until it is told to stop.
-pub(crate) fn play(
-    feeds: &mut [Feed],
-    clock: &gst::Clock,
-    base: gst::ClockTime,
-    goes_on: &AtomicBool,
-) {
-    while goes_on.load(Ordering::Relaxed) {
-        let Some(feed) = feeds.iter_mut().min_by_key(|feed| feed.due()) else {
-            return;
-        };
-        if let Ok(due) = gst::ClockTime::try_from(feed.due()) {
-            // A wait that is refused ends at once, and the piece is given early.
-            let _ = clock.new_single_shot_id(base + due).wait();
-        }
-        feed.give();
     }
 }

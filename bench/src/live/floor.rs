@@ -10,6 +10,7 @@ use super::reading::Packet;
 use super::track::{Call, Sent, Track};
 use super::{Effects, Running};
 use crate::counts::Format;
+use crate::pace;
 use anyhow::Context as _;
 use gst::prelude::*;
 use gst_app::AppSrc;
@@ -84,7 +85,7 @@ pub(crate) fn run(
     let (clock, base) = clock.zip(base).context("a pipeline without a clock")?;
     let goes_on = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&goes_on);
-    let feeder = std::thread::spawn(move || feed::play(&mut feeds, &clock, base, &flag));
+    let feeder = std::thread::spawn(move || pace::play(&mut feeds, &clock, base, &flag));
     let bus = running.0.bus().context("a pipeline without a bus")?;
     let limit = gst::ClockTime::try_from(length)?;
     let error = bus.timed_pop_filtered(limit, &[gst::MessageType::Error]);

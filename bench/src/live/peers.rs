@@ -9,6 +9,7 @@ use super::feed::{self, Feed, Numbers};
 use super::reading::Packet;
 use super::track::{Call, Command, Sent, Track, whole};
 use crate::network::{Event, Gate, Passage, Tally};
+use crate::pace;
 use anyhow::Context as _;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
@@ -82,7 +83,7 @@ pub(crate) fn take_part(gate: Gate, scene: &Scene<'_>) -> anyhow::Result<Vec<Cal
     let (clock, base) = clock.zip(base).context("a pipeline without a clock")?;
     let goes_on = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&goes_on);
-    let feeder = std::thread::spawn(move || feed::play(&mut feed, &clock, base, &flag));
+    let feeder = std::thread::spawn(move || pace::play(&mut feed, &clock, base, &flag));
     let peers: Vec<&gst::Element> = seats.iter().map(|(peer, _)| peer).collect();
     let ended = watch(&running.0, &peers, scene);
     goes_on.store(false, Ordering::Relaxed);

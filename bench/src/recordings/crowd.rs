@@ -5,6 +5,7 @@
 
 use super::picture::{Plane, draw};
 use super::source::{self, Clock, Microphone};
+use crate::pace;
 use anyhow::Context as _;
 use gst::prelude::*;
 use gst_app::AppSrc;
@@ -65,7 +66,7 @@ pub(crate) fn take_part(
     running.pipeline.set_state(gst::State::Playing)?;
     let (clock, base) = (running.pipeline.clock(), running.pipeline.base_time());
     let (clock, base) = clock.zip(base).context("a pipeline without a clock")?;
-    let feeder = std::thread::spawn(move || play(&mut feeds, &clock, base, &goes_on));
+    let feeder = std::thread::spawn(move || pace::play(&mut feeds, &clock, base, &goes_on));
     let ended = watch(&bus, seats.len(), length + BESIDES);
     drop(running);
     feeder.join().map_err(|_| anyhow::anyhow!("the thread of the media fell"))?;
@@ -114,8 +115,8 @@ enum What {
     Picture { plane: Plane, events: Vec<u64> },
 }
 
-impl Feed {
-    /// When the next piece is due, in true time since the beginning.
+impl pace::Feed for Feed {
+    // In true time.
     fn due(&self) -> Duration {
         match &self.what {
             What::Sound(microphone) => microphone.due(self.next),
@@ -146,20 +147,6 @@ impl Feed {
         self.next += 1;
         // Who takes no more has said why on the bus.
         let _ = self.to.push_buffer(buffer);
-    }
-}
-
-/// Gives each piece when it is due.
-fn play(feeds: &mut [Feed], clock: &gst::Clock, base: gst::ClockTime, goes_on: &AtomicBool) {
-    while goes_on.load(Ordering::Relaxed) {
-        let Some(feed) = feeds.iter_mut().min_by_key(|feed| feed.due()) else {
-            return;
-        };
-        if let Ok(due) = gst::ClockTime::try_from(feed.due()) {
-            // A wait that is refused ends at once, and the piece is given early.
-            let _ = clock.new_single_shot_id(base + due).wait();
-        }
-        feed.give();
     }
 }
 
