@@ -6,11 +6,13 @@
 //! - [`frame`]: what the door (`serve`) and the stage (`interaction`) say to each other.
 //! - [`server`]: the signaller of a stage; its sessions are the clients' connections.
 //! - [`client`]: the signaller of a participant; a WebSocket to a server.
+//! - [`nice`]: libnice's agent inside a `webrtcbin`, for both sides.
 //! - [`ducksouppeer`]: an element that is a participant, and a plugin of its own.
 
 pub mod client;
 pub mod ducksouppeer;
 pub mod frame;
+pub mod nice;
 pub mod protocol;
 pub mod server;
 pub mod signallable;

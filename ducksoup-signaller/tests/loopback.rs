@@ -10,6 +10,7 @@
 mod forgiven;
 
 use ducksoup_signaller::frame::Connection;
+use ducksoup_signaller::nice;
 use ducksoup_signaller::protocol::{
     ClientMessage, IceCandidate, Identifier, ServerMessage, SessionDescription,
 };
@@ -103,6 +104,7 @@ fn peer(
         .property_from_str("bundle-policy", "max-bundle")
         .build()
         .unwrap();
+    nice::no_upnp(&webrtcbin);
     pipeline.add(&webrtcbin).unwrap();
     let candidates = sender.clone();
     webrtcbin.connect_closure(

@@ -7,6 +7,7 @@ use super::meter::{self, Tap};
 use super::tuning::{self, JITTER_BUFFER};
 use crate::log::messages::Level;
 use ducksoup_signaller::frame::{Connection, StageSettings};
+use ducksoup_signaller::nice;
 use gst::glib;
 use gst::prelude::*;
 
@@ -48,9 +49,10 @@ pub fn make(
     if let Some(address) = stun {
         webrtcbin.set_property("stun-server", format!("stun://{address}"));
     }
-    let agent = webrtcbin.property::<gst::Object>("ice-agent");
-    hurry_checks(&agent);
+    nice::no_upnp(&webrtcbin);
+    hurry_checks(&webrtcbin);
     if let Some((min, max)) = settings.media_ports {
+        let agent = webrtcbin.property::<gst::Object>("ice-agent");
         agent.set_property("min-rtp-port", u32::from(min));
         agent.set_property("max-rtp-port", u32::from(max));
     }
@@ -93,15 +95,13 @@ pub fn make(
     Ok(webrtcbin)
 }
 
-/// Sets the pace of connectivity checks, where the agent is libnice's.
-fn hurry_checks(agent: &gst::Object) {
-    const AGENT: &str = "agent";
+/// Sets the pace of connectivity checks, where ICE is libnice's.
+fn hurry_checks(webrtcbin: &gst::Element) {
     const PACE: &str = "stun-pacing-timer";
-    if agent.find_property(AGENT).is_some()
-        && let Some(nice) = agent.property::<Option<glib::Object>>(AGENT)
-        && nice.find_property(PACE).is_some()
+    if let Some(agent) = nice::agent(webrtcbin)
+        && agent.find_property(PACE).is_some()
     {
-        nice.set_property(PACE, ICE_PACE);
+        agent.set_property(PACE, ICE_PACE);
     }
 }
 
@@ -204,10 +204,9 @@ mod tests {
     fn connectivity_checks_have_the_pace_that_the_agent_keeps() {
         gst::init().unwrap();
         let webrtcbin = gst::ElementFactory::make("webrtcbin").build().unwrap();
-        let agent = webrtcbin.property::<gst::Object>("ice-agent");
-        hurry_checks(&agent);
-        let nice = agent.property::<glib::Object>("agent");
-        assert_eq!(nice.property::<u32>("stun-pacing-timer"), ICE_PACE);
+        hurry_checks(&webrtcbin);
+        let agent = nice::agent(&webrtcbin).unwrap();
+        assert_eq!(agent.property::<u32>("stun-pacing-timer"), ICE_PACE);
     }
 
     #[test]

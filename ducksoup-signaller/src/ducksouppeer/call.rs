@@ -7,6 +7,7 @@ use super::ice::Servers;
 use super::input::{Input, Inputs};
 use super::promises::Promises;
 use super::sending::{MEDIA, Sending};
+use crate::nice;
 use gst::glib;
 use gst::prelude::*;
 use gst_app::{AppLeakyType, AppSink, AppSrc, AppStreamType};
@@ -51,6 +52,7 @@ impl Call {
             .property("ice-transport-policy", policy)
             .property("latency", u32::try_from(JITTER_BUFFER.mseconds()).unwrap_or(u32::MAX))
             .build()?;
+        nice::no_upnp(&webrtcbin);
         if let Some(stun) = &servers.stun {
             webrtcbin.set_property("stun-server", stun);
         }

@@ -7,6 +7,7 @@
 
 use super::server::{Connection, Heard};
 use ducksoup_signaller::frame;
+use ducksoup_signaller::nice;
 use ducksoup_signaller::protocol::{ClientMessage, Identifier, ServerMessage};
 use ducksoup_signaller::server::ServerSignaller;
 use gst::glib;
@@ -156,6 +157,7 @@ impl Stage {
             .property_from_str("bundle-policy", "max-bundle")
             .build()
             .unwrap();
+        nice::no_upnp(&webrtcbin);
         pipeline.add(&webrtcbin).unwrap();
         let to = sender.clone();
         webrtcbin.connect_closure(
