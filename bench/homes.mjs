@@ -5,7 +5,9 @@
  * What becomes of a participant at home, behind a router of their own, when the network fails in the middle
  * of a call, or lets little through from the beginning. Network namespaces, as root:
  *
- *     node bench/homes.mjs [--only "address"] [--format VP8] [--page bench/NETWORKS.md]
+ *     node bench/homes.mjs [--only "address"] [--format VP8] [--page bench/NETWORKS.md] [--keep]
+ *
+ * `--keep` keeps what the pages and the server said, as a test that fails does.
  */
 
 import { execFile } from "node:child_process";
@@ -77,6 +79,7 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     format: { type: "string", default: "VP8" },
     page: { type: "string" },
+    keep: { type: "boolean", default: false },
   },
 });
 const chosen = (/** @type {{name: string}} */ { name }) => name.includes(values.only ?? "");
@@ -114,6 +117,7 @@ const timeOf = (text) => Date.parse(text.replace(/(....)(..)(..)-(..)(..)(......
  */
 async function findings(study, conversation, times) {
   const [home, other] = both(conversation);
+  if (values.keep) console.error(await conversation.keep());
   const shown = { home: await home.shownAt(), other: await other.shownAt() };
   const folder = join(study.server.data, conversation.namespace, conversation.name);
   const text = await readFile(join(folder, `${conversation.name}.log`), "utf8");

@@ -35,7 +35,7 @@ const FEEDBACK: &str = "RTPTWCCPackets";
 
 /// What a browser sends at least and at most (docs/protocol.md, "Negotiation"): the bounds of what it is
 /// told where it finds out nothing itself.
-const UPLINK: Bounds = Bounds { min: 182_000, max: 1_564_000 };
+const UPLINK: Bounds = Bounds { min: 32_000, enough: 182_000, max: 1_564_000 };
 
 /// An estimate that differs by less than this part from what was told is no news. Ours: half of what
 /// `bitratecontroller` would act on.
@@ -85,7 +85,7 @@ impl Bandwidth {
         connection: Connection,
         inputs: &Inputs,
     ) -> Result<Self, glib::BoolError> {
-        let bounds = Bounds { min: 0, max: 0 };
+        let bounds = Bounds { min: 0, enough: 0, max: 0 };
         let gcc = if settings.gcc && settings.twcc { Some(Gcc::new()?) } else { None };
         let shared = Arc::new(Shared {
             gcc,
@@ -119,7 +119,10 @@ impl Bandwidth {
     /// Another track goes to the browser.
     pub fn carries(&mut self, kind: Kind) {
         if let Some(range) = self.ranges.get(&kind) {
-            self.bounds.min = self.bounds.min.saturating_add(range.min);
+            if kind == Kind::Audio {
+                self.bounds.min = self.bounds.min.saturating_add(range.min);
+            }
+            self.bounds.enough = self.bounds.enough.saturating_add(range.min);
             self.bounds.max = self.bounds.max.saturating_add(range.max);
         }
         self.loss.set_bounds(self.bounds);
@@ -199,7 +202,7 @@ impl Bandwidth {
 
     fn tell(&self) {
         if let Some(limit) = self.limit() {
-            lock(&self.shared.remb).set(limit.max(UPLINK.min));
+            lock(&self.shared.remb).set(limit.max(UPLINK.enough));
         }
     }
 }
