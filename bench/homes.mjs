@@ -157,16 +157,16 @@ async function call(study, home, { seconds, policy }, body) {
       const peer = { duration: seconds, videoFormat: values.format, logLevel: 2 };
       const pages = await Promise.all([
         conversation.join(ann, {
-          ...{ browser: chromium.browser, embed: "mount" },
+          ...{ browser: chromium.browser, before: keepConnections, embed: "mount" },
           peer: { ...peer, audioFx: "pitch pitch=0.8 name=voice", rtcConfig: policy && { iceTransportPolicy: policy } },
         }),
         conversation.join(ben, { embed: "mount", peer }),
       ]);
       for (const page of pages) await until(`${page.userId} looks and listens`, async () => (await page.startSampling(EVERY), true), { limit: LIMIT });
       const times = await body(conversation);
+      const way = await wayOf(both(conversation)[0].page);
       await Promise.all(pages.map((page) => page.event("closed", { limit: seconds * 1000 })));
-      const pairs = pages[0].wire.filter(({ kind }) => kind === "client_selected_candidate_pair");
-      result = { call: await findings(study, conversation, times), way: wayOf(String(pairs.at(-1)?.payload)) };
+      result = { call: await findings(study, conversation, times), way };
     });
   } finally {
     await chromium.close();
@@ -175,12 +175,28 @@ async function call(study, home, { seconds, policy }, body) {
   return result;
 }
 
-/** The browser's end of a pair of candidates, in words. @param {string} pair */
-function wayOf(pair) {
-  const [, protocol] = /^\S+ \d+ (\S+) /.exec(pair) ?? [];
-  const [, type] = / typ (\S+)/.exec(pair) ?? [];
-  return `${type}, ${protocol}`;
+/** Runs in the page: keeps each connection, for its statistics. */
+function keepConnections() {
+  const page = /** @type {any} */ (window);
+  page.connections = [];
+  page.RTCPeerConnection = class extends RTCPeerConnection {
+    /** @param {RTCConfiguration} config */
+    constructor(config) {
+      super(config);
+      page.connections.push(this);
+    }
+  };
 }
+
+/** The page's end of the way that media take now. @param {import("playwright-core").Page} page */
+const wayOf = (page) =>
+  page.evaluate(async () => {
+    /** @type {Map<string, any>} */
+    const stats = await /** @type {any} */ (window).connections.at(-1).getStats();
+    const transport = [...stats.values()].find(({ type }) => type === "transport");
+    const { candidateType, protocol, relayProtocol } = stats.get(stats.get(transport?.selectedCandidatePairId)?.localCandidateId) ?? {};
+    return relayProtocol ? `${candidateType} over ${relayProtocol}` : `${candidateType}, ${protocol}`;
+  });
 
 /** @param {Study} study @param {Home} home @param {Fault} fault */
 async function fault(study, home, { seconds, begin, end }) {

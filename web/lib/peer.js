@@ -246,7 +246,7 @@ export class Peer {
 
   /** Looks whether the server is there by another way: what is silent then may be given up. */
   async #reach() {
-    if (this.#reaching) return;
+    if (this.#reaching || this.#pulse.reached < Infinity) return;
     this.#reaching = true;
     const quiet = this.#pulse.heard;
     try {

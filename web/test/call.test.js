@@ -466,6 +466,7 @@ test("media that fall silent while the server can be reached: the call joins aga
   await clock.pass(1000);
   assert.equal(sockets.length, 3);
   sockets[2].open();
+  await settle();
   assert.deepEqual(sockets[2].said, []);
   assert.deepEqual(sockets[2].closes, [1000]);
   assert.deepEqual(kinds(), []);
