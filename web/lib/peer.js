@@ -9,6 +9,7 @@
 
 import { STEP, ceiling, reached } from "./bitrate.js";
 import { sentence } from "./error.js";
+import * as pulse from "./pulse.js";
 import { askForMono, refusedMedia } from "./sdp.js";
 
 /**
@@ -17,6 +18,7 @@ import { askForMono, refusedMedia } from "./sdp.js";
  * @property {(kind: string, payload?: unknown) => void} log a log of the signalling for the server
  * @property {(event: RTCTrackEvent) => void} track
  * @property {(track: MediaStreamTrack, stream: MediaStream) => void} untrack a track is gone
+ * @property {() => Promise<void>} reach opens a new way to the server, and closes it; fails when there is none
  * @property {(worked: boolean) => void} broken media no longer get through; whether they once did
  * @property {(reason: string) => void} failed nothing can be negotiated any more
  */
@@ -31,6 +33,9 @@ import { askForMono, refusedMedia } from "./sdp.js";
  * `disconnected` some 5 s after the last packet, and seldom heal later than 15 s after it.
  */
 const PATIENCE = 5000;
+
+/** How often it is felt whether the connection lives, in ms; ours: a second is soon enough for what takes longer to cure. */
+const PULSE_PERIOD = 1000;
 
 /** @type {Connect} */
 export const connect = (config) => new RTCPeerConnection(config);
@@ -65,6 +70,12 @@ export class Peer {
   #worked = false;
   /** While they do not. @type {ReturnType<typeof setTimeout> | undefined} */
   #patience;
+  /** What came in so far. */
+  #pulse = pulse.begun(0);
+  /** Feels it. @type {ReturnType<typeof setInterval> | undefined} */
+  #feeling;
+  /** Whether the server is being reached anew. */
+  #reaching = false;
   /** Whether the last negotiation failed and a new offer was asked for. */
   #retrying = false;
 
@@ -123,6 +134,7 @@ export class Peer {
     this.#closed = true;
     this.#clock.clearInterval(this.#ramp);
     this.#clock.clearTimeout(this.#patience);
+    this.#clock.clearInterval(this.#feeling);
     const connection = this.#connection;
     connection.ontrack = connection.onicecandidate = connection.onicecandidateerror = null;
     connection.oniceconnectionstatechange = connection.onconnectionstatechange = null;
@@ -211,8 +223,40 @@ export class Peer {
     const broken = () => this.#listeners.broken(this.#worked);
     if (state === "failed") return broken();
     this.#clock.clearTimeout(this.#patience);
-    if (state === "connected") this.#worked = true;
+    if (state === "connected") this.#work();
     if (state === "disconnected") this.#patience = this.#clock.setTimeout(broken, PATIENCE);
+  }
+
+  #work() {
+    this.#worked = true;
+    if (this.#feeling !== undefined) return;
+    this.#pulse = pulse.begun(this.#clock.now());
+    this.#feeling = this.#clock.setInterval(() => this.#feel(), PULSE_PERIOD);
+  }
+
+  async #feel() {
+    const stats = await this.stats().catch(() => undefined);
+    if (this.#closed || !stats) return;
+    const now = this.#clock.now();
+    this.#pulse = pulse.felt(this.#pulse, pulse.received(stats), now);
+    const found = pulse.verdict(this.#pulse, now);
+    if (found === "broken") this.#listeners.broken(this.#worked);
+    if (found === "doubtful") void this.#reach();
+  }
+
+  /** Looks whether the server is there by another way: what is silent then may be given up. */
+  async #reach() {
+    if (this.#reaching) return;
+    this.#reaching = true;
+    const quiet = this.#pulse.heard;
+    try {
+      await this.#listeners.reach();
+      if (this.#pulse.heard === quiet) this.#pulse = pulse.reached(this.#pulse, this.#clock.now());
+    } catch {
+      // The network is gone: the old way may be the first to heal.
+    } finally {
+      this.#reaching = false;
+    }
   }
 
   /** Tells the server which pair of addresses carries the call. */
