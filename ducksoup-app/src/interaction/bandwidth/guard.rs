@@ -13,8 +13,8 @@
 //! | suffers: a queue | held falls to 0.85 times what arrives, and less, so that a long one is gone within a second or two; one step, when little is sent, or when that did not help | the same, or to the estimate, if that is more and the queue is not long |
 //! | suffers: loss | held falls by half of the share that is lost | the same |
 //!
-//! *A queue*: for a while no packet has been as quick as the quickest of the last seconds. Jitter is
-//! none, since with jitter some packets are quick. *Little is sent*: less than 0.6 of what is held
+//! *A queue*: for a while no packet has been as quick as the quickest of the last seconds, and for less where
+//! packets are held back ever longer. Jitter is none, since with jitter some packets are quick. *Little is sent*: less than 0.6 of what is held
 //! arrives, and as fast as it leaves, so that what arrives says nothing of what could. Once a queue is
 //! gone, 0.85 times what arrived while it stood is held.
 //!
@@ -68,6 +68,10 @@ const FEWEST: usize = 6;
 /// How much slower than the quickest one all must be. Ours: the draft's threshold for a change of
 /// the delay (5.4: 12.5 ms), twice over, because it is a delay and no change.
 const QUEUE: i64 = 25 * MILLISECOND;
+/// One that is seen sooner, within this time: on a line that is suddenly narrow every tenth of a second adds
+/// several to the queue. Ours: longer than the 12.5 ms of above by as much as a stall of Wi-Fi, and only while packets
+/// come more slowly than they left, as they never do behind a stall.
+const SUDDEN: i64 = 100 * MILLISECOND;
 /// A queue that is to be emptied faster, whatever the estimate is; ours.
 const LONG_QUEUE: i64 = 150 * MILLISECOND;
 /// A queue behind which there is no conversation: sound goes first, and pictures stop if need be. Ours.
@@ -110,8 +114,11 @@ const SLOWER: i64 = 110;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Health {
     Good,
-    /// Nobody is quick any more; by how much, in ns.
-    Queue(i64),
+    /// Nobody is quick any more, for so many ns; by how much, in ns.
+    Queue {
+        queue: i64,
+        of: i64,
+    },
     /// The share that is lost.
     Loss(f64),
 }
@@ -183,16 +190,21 @@ impl Guard {
             Health::Good => self.risen(estimate, now),
             _ if self.since_fall(now) < PATIENCE => f64::from(self.held),
             Health::Loss(share) => f64::from(self.held) * (1.0 - share / 2.0),
-            Health::Queue(queue) => self.fallen(queue, estimate, now),
+            Health::Queue { queue, of } => self.fallen(queue, of, estimate, now),
         };
         self.heard = Some(now);
         let next = self.bounds.clamp(next);
         if next < self.held {
-            let queue = if let Health::Queue(queue) = health { queue } else { 0 };
+            let queue = if let Health::Queue { queue, .. } = health { queue } else { 0 };
             self.fell = Some(Fall { at: now, queue });
         }
         self.held = next;
         next
+    }
+
+    /// What is held now, in bit/s.
+    pub(super) fn held(&self) -> u32 {
+        self.held
     }
 
     /// ns since the latest fall.
@@ -231,14 +243,14 @@ impl Guard {
 
     /// What is held where there is a queue.
     #[allow(clippy::cast_precision_loss)]
-    fn fallen(&mut self, queue: i64, estimate: f64, now: i64) -> f64 {
+    fn fallen(&mut self, queue: i64, of: i64, estimate: f64, now: i64) -> f64 {
         let held = f64::from(self.held);
         if self.arriving(WINDOW, now) < LITTLE * held && !self.is_slowed(now) {
             // What arrives is less than what could, so it is no measure; but the way is not free.
             return held * FALL;
         }
         // Of the last moments alone: before, the line may have been another one.
-        let line = self.arriving(STANDING, now);
+        let line = self.arriving(of, now);
         self.line = Some(line);
         let remains = 1.0 - queue as f64 / EMPTIED as f64;
         let least = remains.clamp(STEEPEST_FALL, FALL) * line;
@@ -305,33 +317,43 @@ impl Guard {
 
     /// Whether packets arrive more slowly than they leave, and for a while: the line gives all it has.
     fn is_slowed(&self, now: i64) -> bool {
-        let age = |packet: &Seen| now.saturating_sub(packet.departure);
-        let is_slow = |ages: std::ops::Range<i64>| {
-            let seen = self.packets.iter().filter(|packet| ages.contains(&age(packet)));
-            let seen = seen.filter_map(|packet| Some((packet.departure, packet.arrival?)));
-            let (first, last) = (seen.clone().min(), seen.max());
-            first.zip(last).is_some_and(|(first, last)| {
-                let left = last.0.saturating_sub(first.0);
-                let arrived = last.1.saturating_sub(first.1);
-                arrived > left.saturating_mul(SLOWER) / 100
-            })
-        };
         // A way that became longer at one moment shows in one of the two.
-        is_slow(0..STANDING) && is_slow(STANDING..2 * STANDING)
+        self.is_slow(0..STANDING, now) && self.is_slow(STANDING..2 * STANDING, now)
+    }
+
+    /// Whether those that left so long ago arrive more slowly than they left.
+    fn is_slow(&self, ages: std::ops::Range<i64>, now: i64) -> bool {
+        let seen = self.packets.iter();
+        let seen = seen.filter(|p| ages.contains(&now.saturating_sub(p.departure)));
+        let seen = seen.filter_map(|packet| Some((packet.departure, packet.arrival?)));
+        let (first, last) = (seen.clone().min(), seen.max());
+        first.zip(last).is_some_and(|(first, last)| {
+            let left = last.0.saturating_sub(first.0);
+            let arrived = last.1.saturating_sub(first.1);
+            arrived > left.saturating_mul(SLOWER) / 100
+        })
+    }
+
+    /// By how much none of those that left in the last `time` ns was as quick as the quickest; none where they are
+    /// too few to tell.
+    fn queue(&self, time: i64, now: i64) -> Option<i64> {
+        let quickest = self.quickest.iter().map(|(_, way)| *way).min()?;
+        let young = self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= time);
+        let ways = young.filter_map(|p| Some(p.arrival?.saturating_sub(p.departure)));
+        let (count, least) =
+            ways.fold((0, i64::MAX), |(count, least), way| (count + 1, way.min(least)));
+        (count >= FEWEST).then(|| least.saturating_sub(quickest))
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn health(&self, now: i64) -> Health {
         let lost = self.packets.iter().filter(|packet| packet.arrival.is_none()).count();
         let share = lost as f64 / self.packets.len().max(1) as f64;
-        let quickest = self.quickest.iter().map(|(_, way)| *way).min().unwrap_or_default();
-        let young = self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= STANDING);
-        let ways = young.filter_map(|p| Some(p.arrival?.saturating_sub(p.departure)));
-        let (count, least) =
-            ways.fold((0, i64::MAX), |(count, least), way| (count + 1, way.min(least)));
-        let queue = least.saturating_sub(quickest);
-        if count >= FEWEST && queue > QUEUE {
-            Health::Queue(queue)
+        let sudden = self.queue(SUDDEN, now).filter(|queue| *queue > SUDDEN);
+        if let Some(queue) = self.queue(STANDING, now).filter(|queue| *queue > QUEUE) {
+            Health::Queue { queue, of: STANDING }
+        } else if let Some(queue) = sudden.filter(|_| self.is_slow(0..SUDDEN, now)) {
+            Health::Queue { queue, of: SUDDEN }
         } else if self.packets.len() >= FEWEST_FOR_LOSS && share > LOSS {
             Health::Loss(share)
         } else {

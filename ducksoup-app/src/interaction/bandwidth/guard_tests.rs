@@ -139,6 +139,19 @@ fn a_queue_is_gone_three_seconds_after_a_connection_became_narrow() {
 }
 
 #[test]
+fn a_queue_that_grows_fast_is_seen_within_a_quarter_of_a_second_and_a_stall_is_none() {
+    let mut line = Line::new();
+    line.send(1_800_000, 3000, FAIR, |held| held);
+    let narrow = Weather { capacity: 600_000, ..FAIR };
+    let held = line.send(1_800_000, 250, narrow, |held| held);
+    assert!((240_000..=600_000).contains(&held), "{held}");
+    let mut line = Line::new();
+    line.send(1_800_000, 3000, FAIR, |held| held);
+    line.queue = 240 * MILLISECOND;
+    assert_eq!(line.send(1_800_000, 3000, FAIR, |held| held), BOUNDS.max, "it is caught up with");
+}
+
+#[test]
 fn pictures_stop_where_sound_alone_has_room_and_are_tried_ever_more_rarely() {
     let mut line = Line::new();
     let narrow = Weather { capacity: 80_000, ..FAIR };

@@ -36,7 +36,7 @@ impl Call {
         let (to, inputs) = mpsc::sync_channel(1000);
         let shared = Arc::new(Shared {
             gcc: Some(Gcc::new().unwrap()),
-            downlink: Mutex::new(Downlink { guard: Guard::new(BOUNDS), told: None }),
+            downlink: Mutex::new(Downlink::new(BOUNDS)),
             remb: Mutex::default(),
             connection: Connection(1),
             inputs: Inputs::new(to),
