@@ -7,6 +7,7 @@ use super::call::House;
 use super::cpu::{BITRATE, camera, options};
 use super::media::Media;
 use super::participant::{Event, Participant, Reception};
+use super::processes::Family;
 use super::rounds::{Rounds, verdict};
 use crate::counts::Format;
 use crate::machine;
@@ -39,7 +40,9 @@ const TITLE: &str = "## From joining to the first picture
 `ducksoup-bench join`: `ducksouppeer`s with ready-made media on the machine of the server, from the call of `join` (the
 state change to PLAYING) to the first decoded picture of another participant, in ms. *One alone*: the second of two, the
 first one waits connected. *Eight at once*: an interaction of eight who all join in the same instant; for each of them. *Four pairs*: four interactions
-of two, all eight in the same instant. Besides, when `joined` and `start` were heard. Median (least–greatest) over rounds, of each round's median.";
+of two, all eight in the same instant. Besides, when `joined` and `start` were heard. Median (least–greatest) over rounds, of each round's median.
+*CPU*: what all processes of the server, and all participants, used from the call of `join` to the slowest one's first picture (with those who wait);
+both share the machine's processors, so that half of the sum of the two is the least time that two processors take for it.";
 
 const HEAD: &[&str] = &[
     "format",
@@ -48,6 +51,8 @@ const HEAD: &[&str] = &[
     "start, ms",
     "first picture, ms",
     "slowest, ms",
+    "CPU of the server, ms",
+    "CPU of the participants, ms",
     "over one alone",
     "goal",
     "rounds",
@@ -61,6 +66,23 @@ struct Case {
     started: Rounds,
     seen: Rounds,
     slowest: Rounds,
+    server: Rounds,
+    guests: Rounds,
+}
+
+/// What the server and those who take part have used, at the moment when they begin to join.
+#[derive(Debug)]
+struct Start {
+    at: Instant,
+    server: Family,
+    everybody: Family,
+}
+
+impl Start {
+    fn now(house: &House) -> anyhow::Result<Self> {
+        let (server, everybody) = (house.look()?, Family::of(std::process::id())?);
+        Ok(Self { at: Instant::now(), server, everybody })
+    }
 }
 
 /// Runs it; whether the goal is met.
@@ -94,8 +116,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
                 0 => [String::new(), String::new()],
                 _ => [ratio.show(2), verdict(ratio.median(), GOAL)],
             };
-            let Case { joined, started, seen, slowest } = case;
-            let figures = [joined, started, seen, slowest].map(|rounds| rounds.show(0));
+            let Case { joined, started, seen, slowest, server, guests } = case;
+            let figures =
+                [joined, started, seen, slowest, server, guests].map(|rounds| rounds.show(0));
             let mut row = vec![args.format.name().to_owned(), (*who).to_owned()];
             row.extend(figures);
             row.extend([over, goal, args.rounds.to_string(), machine::describe()]);
@@ -112,15 +135,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
 
 impl Case {
     /// A round: from when on, and what everybody tells of it.
-    fn note(&mut self, house: &House, guests: &[usize], since: Instant) -> anyhow::Result<()> {
+    fn note(&mut self, house: &House, guests: &[usize], since: &Start) -> anyhow::Result<()> {
         let ms = |times: Vec<Instant>| {
-            Rounds(times.iter().map(|at| at.duration_since(since).as_secs_f64() * 1e3).collect())
+            Rounds(times.iter().map(|at| at.duration_since(since.at).as_secs_f64() * 1e3).collect())
         };
         self.joined.push(ms(house.wait(guests, &Event::Joined)?).median());
         self.started.push(ms(house.wait(guests, &Event::Started)?).median());
         let seen = ms(house.wait(guests, &Event::FirstPicture)?);
         self.seen.push(seen.median());
         self.slowest.push(seen.0.iter().copied().fold(0.0, f64::max));
+        let (server, everybody) = (house.look()?, Family::of(std::process::id())?);
+        let (server, everybody) = (server.used(&since.server), everybody.used(&since.everybody));
+        self.server.push(server * 1e3);
+        self.guests.push((everybody - server) * 1e3);
         Ok(())
     }
 }
@@ -128,14 +155,14 @@ impl Case {
 fn alone(case: &mut Case, media: &Media, format: Format) -> anyhow::Result<()> {
     let house = House::open(BITRATE)?;
     let options = options(2, camera(format), "forced", "pitch pitch=0.8 name=fx", SETTLE);
-    let guest = |number| house.guest(number, &options, media, Reception::Decode);
+    let guest = |number| house.guest(number, &options, media, Reception::Decode(format));
     let (first, last) = (guest(0)?, guest(1)?);
     first.join()?;
     house.wait(&[0], &Event::Joined)?;
     std::thread::sleep(SETTLE);
-    let since = Instant::now();
+    let since = Start::now(&house)?;
     last.join()?;
-    case.note(&house, &[1], since)?;
+    case.note(&house, &[1], &since)?;
     drop((first, last));
     house.close()
 }
@@ -148,12 +175,12 @@ fn together(case: &mut Case, size: usize, media: &Media, format: Format) -> anyh
         .map(|number| {
             let mut options = options.clone();
             options[0].1 = format!("join{}", number / size);
-            house.guest(number, &options, media, Reception::Decode)
+            house.guest(number, &options, media, Reception::Decode(format))
         })
         .collect::<anyhow::Result<_>>()?;
-    let since = Instant::now();
+    let since = Start::now(&house)?;
     guests.iter().try_for_each(Participant::join)?;
-    case.note(&house, &(0..8).collect::<Vec<_>>(), since)?;
+    case.note(&house, &(0..8).collect::<Vec<_>>(), &since)?;
     drop(guests);
     house.close()
 }

@@ -3,9 +3,10 @@
 //! One participant: a `ducksouppeer` that sends ready-made media and counts what it gets.
 
 use super::media::{Clip, Media};
+use crate::counts::Format;
 use gst::prelude::*;
 use gst_app::AppSrc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -36,8 +37,8 @@ pub(crate) type Word = (usize, Instant, Event);
 pub(crate) enum Reception {
     /// Counted as packets: cheap.
     Count,
-    /// The first one's pictures are decoded, until there is one.
-    Decode,
+    /// The first one's pictures, of this format, are decoded; everything else is counted.
+    Decode(Format),
 }
 
 /// What a participant has got.
@@ -105,11 +106,7 @@ impl Participant {
         let pipeline = gst::Pipeline::new();
         let peer =
             gst::ElementFactory::make("ducksouppeer").property("connect-timeout", JOIN).build()?;
-        let output = match reception {
-            Reception::Count => "rtp",
-            Reception::Decode => "encoded",
-        };
-        peer.set_property_from_str("output", output);
+        peer.set_property_from_str("output", "rtp");
         let signaller = peer.property::<glib::Object>("signaller");
         for (name, value) in options {
             signaller.set_property_from_str(name, value);
@@ -119,14 +116,20 @@ impl Participant {
         send(&pipeline, &peer, "video_sink", &media.pictures)?;
         let received = Arc::<Received>::default();
         let (counted, around) = (Arc::clone(&received), pipeline.downgrade());
-        let (words_of_pads, decodes) =
-            (words.clone(), AtomicBool::new(reception == Reception::Decode));
+        let words_of_pads = words.clone();
+        let decodes = Mutex::new(match reception {
+            Reception::Count => None,
+            Reception::Decode(format) => Some(format),
+        });
         peer.connect_pad_added(move |_, pad| {
             let Some(pipeline) = around.upgrade() else { return };
             let is_picture = pad.name().starts_with("video");
-            let linked = match is_picture && decodes.swap(false, Ordering::Relaxed) {
-                true => decode(&pipeline, pad, number, &words_of_pads),
-                false => drain(&pipeline, pad).map(|end| counted.watch(&end, is_picture)),
+            let mut decodes = decodes.lock().unwrap_or_else(PoisonError::into_inner);
+            let format = decodes.take_if(|_| is_picture);
+            drop(decodes);
+            let linked = match format {
+                Some(format) => decode(&pipeline, pad, format, number, &words_of_pads),
+                None => drain(&pipeline, pad).map(|end| counted.watch(&end, is_picture)),
             };
             if let Err(error) = linked {
                 gst::element_error!(pipeline, gst::CoreError::Pad, ["{error}"]);
@@ -201,19 +204,19 @@ fn drain(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<gst::Pad, glib::Boo
 fn decode(
     pipeline: &gst::Pipeline,
     pad: &gst::Pad,
+    format: Format,
     number: usize,
     words: &Sender<Word>,
 ) -> Result<(), glib::BoolError> {
-    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    let is_h264 = caps.structure(0).is_some_and(|caps| caps.name() == "video/x-h264");
-    let decoder = match is_h264 {
-        true => gst::ElementFactory::make("avdec_h264")
-            .property_from_str("thread-type", "slice")
-            .property("max-threads", 1)
-            .property_from_str("std-compliance", "normal")
-            .build()?,
-        false => gst::ElementFactory::make("vp8dec").build()?,
+    let description = match format {
+        Format::H264 => {
+            "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse
+             ! avdec_h264 thread-type=slice max-threads=1 std-compliance=normal"
+        }
+        Format::Vp8 => "rtpvp8depay request-keyframe=true wait-for-keyframe=true ! vp8dec",
     };
+    let decoder = gst::parse::bin_from_description(description, true)
+        .map_err(|error| glib::bool_error!("{error}"))?;
     pipeline.add(&decoder)?;
     let source = decoder.static_pad("src").ok_or_else(|| glib::bool_error!("no source pad"))?;
     let end = drain(pipeline, &source)?;

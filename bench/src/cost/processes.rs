@@ -65,9 +65,14 @@ impl Family {
         self.members.iter().map(|member| member.cpu).sum::<f64>() + self.ended
     }
 
+    /// CPU seconds since an earlier look.
+    pub(crate) fn used(&self, earlier: &Self) -> f64 {
+        self.cpu() - earlier.cpu()
+    }
+
     /// CPU seconds a second since an earlier look.
     pub(crate) fn cores(&self, earlier: &Self) -> f64 {
-        (self.cpu() - earlier.cpu()) / self.at.duration_since(earlier.at).as_secs_f64()
+        self.used(earlier) / self.at.duration_since(earlier.at).as_secs_f64()
     }
 
     /// Threads of all.

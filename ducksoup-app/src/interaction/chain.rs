@@ -3,6 +3,7 @@
 //! A peer's incoming track on its way to the mixer: what [`pipelines`](super::pipelines) describes,
 //! as a bin.
 
+use super::effort::Effort;
 use super::overlay::Overlay;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{Codec, Kind};
@@ -32,6 +33,8 @@ pub struct Chain {
     pub bin: gst::Bin,
     /// What shows the run's time, where that is wished for.
     overlay: Option<Overlay>,
+    /// How much work its encoder has, where it has one.
+    effort: Effort,
 }
 
 impl Chain {
@@ -58,7 +61,8 @@ impl Chain {
             bin.add_pad(&ghost.name(name).build()).map_err(|_| shape())?;
         }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
-        let chain = Self { codec, bin, overlay };
+        let effort = Effort::of(&bin);
+        let chain = Self { codec, bin, overlay, effort };
         if mode.effects && chain.fx().is_none() {
             return Err(ChainError::Shape(kind, "no fxcontrol called fx"));
         }
@@ -105,6 +109,7 @@ impl Chain {
         if let Some(overlay) = &self.overlay {
             overlay.begin(origin);
         }
+        self.effort.begin(origin);
     }
 
     /// A new source pad behind the tee called `tee`, where there is one.

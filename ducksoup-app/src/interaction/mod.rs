@@ -38,6 +38,7 @@ pub mod carrier;
 pub mod chain;
 pub mod counters;
 pub mod effects;
+mod effort;
 pub mod elements;
 pub mod events;
 pub mod gpu;

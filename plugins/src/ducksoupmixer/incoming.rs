@@ -5,7 +5,7 @@
 use super::imp::{CAT, Mixer};
 use super::keyframe::Codec;
 use super::lock;
-use super::packet::{Beginning, Packet};
+use super::packet::{Arrival, Beginning, Packet};
 use super::pad::{MixerSinkPad, sink::State};
 use super::rewrite::StreamId;
 use crate::keyframes::Urgency;
@@ -17,27 +17,33 @@ impl Mixer {
         pad: &MixerSinkPad,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let Some((sink, beginning)) = pad.imp().id().zip(Beginning::read(&buffer)) else {
-            gst::log!(CAT, obj = pad, "no RTP packet: {buffer:?}");
-            lock(&pad.imp().state).counts.malformed += 1;
-            return Ok(gst::FlowSuccess::Ok);
+        self.take(pad, std::iter::once(buffer));
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    pub(super) fn sink_chain_list(
+        &self,
+        pad: &MixerSinkPad,
+        list: &gst::BufferListRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.take(pad, list.iter_owned());
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Packets that came at once go to each receiver at once: every offer may wake a thread.
+    fn take(&self, pad: &MixerSinkPad, buffers: impl Iterator<Item = gst::Buffer>) {
+        let arrivals: Vec<Arrival> =
+            buffers.filter_map(|buffer| Self::arrival(pad, buffer)).collect();
+        if arrivals.is_empty() {
+            return;
+        }
+        let (targets, waiting) = {
+            let state = lock(&pad.imp().state);
+            (state.targets.clone(), state.requests.is_waiting())
         };
-        let header = beginning.header();
-        let (targets, time, keyframe, waiting) = {
-            let mut state = lock(&pad.imp().state);
-            state.flows = true;
-            state.counts.packets += 1;
-            state.counts.bytes += buffer.size() as u64;
-            let keyframe = state.begins_keyframe(&beginning);
-            let time = state.running_time(buffer.pts());
-            let waiting = state.requests.is_waiting();
-            (state.targets.clone(), time, keyframe, waiting)
-        };
-        let stream = StreamId { sink, ssrc: header.ssrc };
-        let packet = Packet::new(buffer, header, time);
         let wishes = targets.iter().filter_map(|target| {
             let ready = target.pad.imp().takes_packets();
-            target.receiver.offer(target.lane, ready, stream, keyframe, &packet)
+            target.receiver.offer(target.lane, ready, &arrivals)
         });
         for urgency in wishes.collect::<Vec<_>>() {
             self.ask(pad, urgency);
@@ -49,18 +55,24 @@ impl Mixer {
                 Self::push_key_unit(pad, Urgency::Repair);
             }
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
-    pub(super) fn sink_chain_list(
-        &self,
-        pad: &MixerSinkPad,
-        list: &gst::BufferListRef,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        for buffer in list.iter_owned() {
-            self.sink_chain(pad, buffer)?;
-        }
-        Ok(gst::FlowSuccess::Ok)
+    /// What this buffer brings, counted; `None` when it is no RTP packet.
+    fn arrival(pad: &MixerSinkPad, buffer: gst::Buffer) -> Option<Arrival> {
+        let Some((sink, beginning)) = pad.imp().id().zip(Beginning::read(&buffer)) else {
+            gst::log!(CAT, obj = pad, "no RTP packet: {buffer:?}");
+            lock(&pad.imp().state).counts.malformed += 1;
+            return None;
+        };
+        let header = beginning.header();
+        let mut state = lock(&pad.imp().state);
+        state.flows = true;
+        state.counts.packets += 1;
+        state.counts.bytes += buffer.size() as u64;
+        let keyframe = state.begins_keyframe(&beginning);
+        let time = state.running_time(buffer.pts());
+        let stream = StreamId { sink, ssrc: header.ssrc };
+        Some(Arrival { stream, keyframe, packet: Packet::new(buffer, header, time) })
     }
 
     /// Every event of a source ends here: routes outlive their sources.

@@ -5,7 +5,7 @@
 use super::fifo::{Fifo, Offer, Outcome};
 use super::header::{Extensions, Rewritten};
 use super::imp::CAT;
-use super::packet::Packet;
+use super::packet::{Arrival, Departure, Packet};
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
@@ -17,6 +17,10 @@ const STREAM_FIELDS: [&str; 4] = ["timestamp-offset", "seqnum-offset", "clock-ba
 
 /// Ticks a second when no caps say it: those of every video format (RFC 3551, 5).
 const DEFAULT_CLOCK_RATE: u32 = 90_000;
+
+/// Most packets that are sent in one go: a delta frame, and most of a keyframe. What else waits for the receiver's
+/// thread need not wait for more.
+const BATCH: usize = 64;
 
 /// Where a route's packets come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -350,13 +354,9 @@ impl Lane {
     }
 
     /// Takes a packet of the current source or drops it.
-    pub(super) fn offer(
-        &mut self,
-        stream: StreamId,
-        keyframe: bool,
-        packet: &Packet,
-        ticket: u64,
-    ) -> Outcome {
+    pub(super) fn offer(&mut self, arrival: &Arrival, ticket: u64) -> Outcome {
+        let Arrival { stream, keyframe, packet } = arrival;
+        let (stream, keyframe) = (*stream, *keyframe);
         let current = self.source.as_ref();
         let Some(kind) =
             current.filter(|source| source.sink == stream.sink).map(|source| source.kind)
@@ -383,8 +383,18 @@ impl Lane {
         (self.phase == Phase::Open && self.is_idle()).then_some(ticket)
     }
 
-    /// The next packet and its new header; `None` when there is none, or it came too late.
-    pub(super) fn take(&mut self) -> Option<(Packet, Rewritten, Option<Extensions>)> {
+    /// The next packets that came before `ticket`; none when all of them came too late.
+    pub(super) fn take_before(&mut self, ticket: u64) -> Vec<Departure> {
+        let mut departures = Vec::new();
+        while departures.len() < BATCH && self.fifo.peek().is_some_and(|next| next.ticket < ticket)
+        {
+            departures.extend(self.take());
+        }
+        departures
+    }
+
+    /// The next packet; `None` when there is none, or it came too late.
+    fn take(&mut self) -> Option<Departure> {
         let entry = self.fifo.pop()?;
         let form = self.form.as_ref()?;
         let Ticketed { stream, packet, .. } = entry.item;
@@ -399,20 +409,21 @@ impl Lane {
             ssrc: form.ssrc,
             payload_type: form.payload_type,
         };
-        Some((packet, new, form.extensions.clone()))
+        Some(Departure { packet, new, extensions: form.extensions.clone() })
     }
 
-    /// A push came back. Returns the error when it is a new one.
+    /// A push of so many packets and bytes came back. Returns the error when it is a new one.
     pub(super) fn sent(
         &mut self,
-        size: u64,
+        packets: u64,
+        bytes: u64,
         result: Result<gst::FlowSuccess, gst::FlowError>,
     ) -> Option<gst::FlowError> {
         let failure = result.err();
         match failure {
             None => {
-                self.counts.packets += 1;
-                self.counts.bytes += size;
+                self.counts.packets += packets;
+                self.counts.bytes += bytes;
             }
             Some(_) => self.counts.flow_errors += 1,
         }

@@ -4,6 +4,7 @@
 
 use super::header::{self, Extensions, Header, Rewritten};
 use super::keyframe::PREFIX;
+use super::rewrite::StreamId;
 
 /// Longest header that is read: the fixed part, 15 contributing sources and 180 bytes of extensions.
 /// Extensions in the field take a few dozen bytes.
@@ -16,6 +17,24 @@ pub(super) struct Packet {
     header: Header,
     /// Running time.
     time: Option<gst::ClockTime>,
+}
+
+/// A packet that has just come in.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    /// Where it comes from.
+    pub stream: StreamId,
+    /// A keyframe begins with it.
+    pub keyframe: bool,
+    pub packet: Packet,
+}
+
+/// A packet that leaves on some route.
+#[derive(Debug)]
+pub(super) struct Departure {
+    pub packet: Packet,
+    pub new: Rewritten,
+    pub extensions: Option<Extensions>,
 }
 
 /// The beginning of a packet, read once for all its routes.
@@ -57,31 +76,30 @@ impl Packet {
     pub(super) fn time(&self) -> Option<gst::ClockTime> {
         self.time
     }
+}
 
-    /// The same packet with another header. The payload is shared with the original.
-    pub(super) fn rewritten(
-        &self,
-        new: Rewritten,
-        extensions: Option<&Extensions>,
-    ) -> Result<gst::Buffer, gst::glib::BoolError> {
-        let mut bytes = vec![0; self.header.length];
-        self.buffer
+impl Departure {
+    /// The packet with its new header. The payload is shared with the original.
+    pub(super) fn buffer(&self) -> Result<gst::Buffer, gst::glib::BoolError> {
+        let Packet { buffer: original, header, time } = &self.packet;
+        let mut bytes = vec![0; header.length];
+        original
             .copy_to_slice(0, &mut bytes)
             .map_err(|_| gst::glib::bool_error!("a packet got shorter on its way"))?;
-        header::write(&mut bytes, new);
-        if let Some(ids) = extensions {
+        header::write(&mut bytes, self.new);
+        if let Some(ids) = &self.extensions {
             ids.apply(&mut bytes);
         }
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         let out = buffer.make_mut();
         let about = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::META;
-        self.buffer.copy_into(out, about, ..)?;
-        if self.header.length < self.buffer.size() {
-            let payload = self.header.length..;
-            self.buffer.copy_into(out, gst::BufferCopyFlags::MEMORY, payload)?;
+        original.copy_into(out, about, ..)?;
+        if header.length < original.size() {
+            let payload = header.length..;
+            original.copy_into(out, gst::BufferCopyFlags::MEMORY, payload)?;
         }
-        out.set_pts(self.time);
-        out.set_duration(self.buffer.duration());
+        out.set_pts(*time);
+        out.set_duration(original.duration());
         Ok(buffer)
     }
 }

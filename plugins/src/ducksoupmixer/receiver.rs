@@ -6,13 +6,11 @@
 //! long: when one of them has something to send, another thread takes over, and whichever has nothing to do ends.
 
 use super::fifo::Outcome;
-use super::header::{Extensions, Rewritten};
 use super::imp::CAT;
 use super::lane::{Announcement, Lane};
 use super::lock;
-use super::packet::Packet;
+use super::packet::{Arrival, Departure};
 use super::pad::MixerSrcPad;
-use super::rewrite::StreamId;
 use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -61,7 +59,7 @@ enum Service {
 
 enum Work {
     Tell(Announcement),
-    Send { pad: MixerSrcPad, packet: Packet, new: Rewritten, extensions: Option<Extensions> },
+    Send { pad: MixerSrcPad, departures: Vec<Departure> },
 }
 
 impl Receiver {
@@ -195,38 +193,38 @@ impl Receiver {
         self.wake.notify_all();
     }
 
-    /// Offers a packet to one lane; what to ask its source for is returned.
+    /// Offers packets that came at once to one lane; what to ask their source for is returned.
     pub(super) fn offer(
         self: &Arc<Self>,
         id: u32,
         ready: bool,
-        stream: StreamId,
-        keyframe: bool,
-        packet: &Packet,
+        arrivals: &[Arrival],
     ) -> Option<Urgency> {
         let mut shared = lock(&self.shared);
         if shared.service == Service::Stopped {
             return None;
         }
-        let ticket = shared.next_ticket;
-        shared.next_ticket += 1;
+        let first = shared.next_ticket;
+        shared.next_ticket += arrivals.len() as u64;
         let lane = shared.lane(id)?;
         lane.set_ready(ready);
-        let outcome = lane.offer(stream, keyframe, packet, ticket);
-        let busy = lane.is_busy();
-        match outcome {
-            Outcome::Queued if busy => None,
-            Outcome::Queued => {
-                if shared.is_stalled() {
-                    gst::debug!(CAT, "receiver {} hangs on another route", self.name);
-                    self.spawn(&mut shared);
-                }
-                drop(shared);
-                self.wake.notify_all();
-                None
+        let (mut queued, mut wish) = (false, None);
+        for (arrival, ticket) in arrivals.iter().zip(first..) {
+            match lane.offer(arrival, ticket) {
+                // What was wished for has come.
+                Outcome::Queued => (queued, wish) = (true, None),
+                Outcome::Dropped(one) => wish = wish.or(one),
             }
-            Outcome::Dropped(wish) => wish,
         }
+        if queued && !lane.is_busy() {
+            if shared.is_stalled() {
+                gst::debug!(CAT, "receiver {} hangs on another route", self.name);
+                self.spawn(&mut shared);
+            }
+            drop(shared);
+            self.wake.notify_all();
+        }
+        wish
     }
 
     fn serve(&self, epoch: u64) {
@@ -237,9 +235,7 @@ impl Receiver {
                     announcement.push();
                     self.finish(epoch, id, Lane::announced);
                 }
-                Work::Send { pad, packet, new, extensions } => {
-                    self.send(epoch, id, &pad, &packet, new, extensions.as_ref())
-                }
+                Work::Send { pad, departures } => self.send(epoch, id, &pad, &departures),
             }
         }
         lock(&self.shared).threads -= 1;
@@ -247,26 +243,23 @@ impl Receiver {
         gst::debug!(CAT, "receiver {}: sending ends", self.name);
     }
 
-    fn send(
-        &self,
-        epoch: u64,
-        id: u32,
-        pad: &MixerSrcPad,
-        packet: &Packet,
-        new: Rewritten,
-        extensions: Option<&Extensions>,
-    ) {
-        let (size, result) = match packet.rewritten(new, extensions) {
-            Ok(buffer) => {
-                gst::log!(CAT, obj = pad, "sends {new:?}");
-                (buffer.size() as u64, pad.push(buffer))
-            }
-            Err(error) => {
-                gst::warning!(CAT, obj = pad, "cannot rewrite a packet: {error}");
-                (0, Err(gst::FlowError::Error))
-            }
+    fn send(&self, epoch: u64, id: u32, pad: &MixerSrcPad, departures: &[Departure]) {
+        let rewrite = |departure: &Departure| {
+            gst::log!(CAT, obj = pad, "sends {:?}", departure.new);
+            let buffer = departure.buffer();
+            let warn = |error: &_| gst::warning!(CAT, obj = pad, "cannot rewrite: {error}");
+            buffer.inspect_err(warn).ok()
         };
-        let news = self.finish(epoch, id, |lane| lane.sent(size, result));
+        let buffers: Vec<_> = departures.iter().filter_map(rewrite).collect();
+        let packets = buffers.len() as u64;
+        let bytes = buffers.iter().map(|buffer| buffer.size() as u64).sum();
+        // Who knows lists takes locks once for all of it; to others it comes in pieces.
+        let result = match <[gst::Buffer; 1]>::try_from(buffers) {
+            Ok([only]) => pad.push(only),
+            Err(none) if none.is_empty() => Err(gst::FlowError::Error),
+            Err(many) => pad.push_list(many.into_iter().collect::<gst::BufferList>()),
+        };
+        let news = self.finish(epoch, id, |lane| lane.sent(packets, bytes, result));
         if let Some(error) = news.flatten() {
             gst::warning!(CAT, obj = pad, "receiver {} returns {error}", self.name);
         }
@@ -376,15 +369,15 @@ impl Shared {
             }
         }
         loop {
-            let lanes = self.lanes.iter_mut();
-            let next = lanes
-                .filter_map(|lane| Some((lane.next_ticket()?, lane)))
-                .min_by_key(|(ticket, _)| *ticket);
-            let Some((_, lane)) = next else { break };
-            if let Some((packet, new, extensions)) = lane.take() {
-                let pad = lane.pad().clone();
-                let work = Work::Send { pad, packet, new, extensions };
-                return Some((lane.id(), work));
+            let waiting =
+                self.lanes.iter().filter_map(|lane| Some((lane.next_ticket()?, lane.id())));
+            let Some((_, id)) = waiting.clone().min() else { break };
+            let others = waiting.filter(|(_, other)| *other != id).map(|(ticket, _)| ticket);
+            let until = others.min().unwrap_or(u64::MAX);
+            let Some(lane) = self.lane(id) else { break };
+            let departures = lane.take_before(until);
+            if !departures.is_empty() {
+                return Some((id, Work::Send { pad: lane.pad().clone(), departures }));
             }
         }
         self.lanes

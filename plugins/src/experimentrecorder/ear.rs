@@ -15,16 +15,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// with each packet of 20 ms (libopus, prediction of the bands' energy): a thousandth after ten.
 const WARM_UP: u32 = 10;
 
-/// An ear stays open for so many packets of which nothing had to be known: to open one costs more.
+/// An ear stays open for so many packets in vain, 5 s: nothing had to be known of them, and to open one costs more; or
+/// all of them were sound, and people who speak pause more often.
 const PATIENCE: u32 = 250;
+
+/// Where there is no pause (music, a noisy room), it listens again after so many packets, 20 s. Decoding all of them
+/// took a tenth of what it takes to transcode sound and picture.
+const REST: u32 = 1000;
 
 /// Opens an ear when it matters, and closes it again.
 #[derive(Debug, Default)]
 pub(super) enum Hearing {
     #[default]
     Closed,
-    /// `idle`: for so many packets nothing had to be known.
-    Open { ear: Ear, idle: u32 },
+    /// For so many packets nothing had to be known (`idle`), for so many there was no pause (`sound`).
+    Open { ear: Ear, idle: u32, sound: u32 },
+    /// There was no pause; for so many packets it is not looked for.
+    Resting { left: u32 },
     /// There is no decoder.
     Deaf,
 }
@@ -34,22 +41,35 @@ impl Hearing {
     pub(super) fn listen(&mut self, packet: &gst::Buffer, stereo: bool, matters: bool) -> Content {
         if matches!(self, Self::Closed) && matters {
             *self = match Ear::open(1 + u8::from(stereo)) {
-                Ok(ear) => Self::Open { ear, idle: 0 },
+                Ok(ear) => Self::Open { ear, idle: 0, sound: 0 },
                 Err(error) => {
                     gst::warning!(super::imp::CAT, "nothing is heard: {error}");
                     Self::Deaf
                 }
             };
         }
-        let Self::Open { ear, idle } = self else {
-            return Content::Sound;
-        };
-        let content = ear.hear(packet);
-        *idle = if matters { 0 } else { *idle + 1 };
-        if *idle > PATIENCE {
-            *self = Self::Closed;
+        match self {
+            Self::Open { ear, idle, sound } => {
+                let content = ear.hear(packet);
+                *idle = if matters { 0 } else { *idle + 1 };
+                *sound = if content == Content::Quiet { 0 } else { *sound + 1 };
+                if *idle > PATIENCE {
+                    *self = Self::Closed;
+                } else if *sound > PATIENCE {
+                    *self = Self::Resting { left: REST };
+                }
+                content
+            }
+            Self::Resting { left: 0 } => {
+                *self = Self::Closed;
+                Content::Sound
+            }
+            Self::Resting { left } => {
+                *left -= 1;
+                Content::Sound
+            }
+            Self::Closed | Self::Deaf => Content::Sound,
         }
-        content
     }
 }
 
@@ -188,6 +208,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_there_is_no_pause_it_listens_now_and_then() {
+        gst::init().expect("GStreamer");
+        let packets = packets();
+        let mut hearing = Hearing::default();
+        let mut hear = |packet: usize| {
+            let content = hearing.listen(&packets[packet], false, true);
+            (content, matches!(hearing, Hearing::Open { .. }))
+        };
+        let loud = |number: u32| 5 + number as usize % 10;
+        let open = (0..3 * (PATIENCE + REST)).filter(|number| hear(loud(*number)).1).count();
+        assert_eq!(open, 3 * PATIENCE as usize, "a fifth of the time");
+        // It will be open again after the rest at most, and then hears a pause.
+        let quiet = (0..REST + PATIENCE).map(|number| hear(30 + number as usize % 15).0);
+        assert!(quiet.into_iter().any(|content| content == Content::Quiet));
+        let stays = (0..2 * PATIENCE).all(|number| hear(30 + number as usize % 15).1);
+        assert!(stays, "as long as there are pauses");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 //! What goes out before the media, how packets are rewritten, and how it all ends.
 
-use crate::rig::{Behaviour, Item, Made, Rig, opus_caps, vp8_caps};
+use crate::rig::{Behaviour, Item, LIMIT, Made, Packet, Rig, opus_caps, vp8_caps, wait_until};
 use gst::prelude::*;
+use std::sync::{Mutex, mpsc};
 
 fn assert_announced(events: &[gst::Event; 3], caps: &gst::Caps) {
     assert_eq!(events[0].type_(), gst::EventType::StreamStart);
@@ -63,6 +64,35 @@ fn another_link_is_told_everything_again() {
     first.so_far();
     first.link();
     assert_announced(&events(first.so_far()), &opus_caps(42));
+}
+
+#[test]
+fn packets_that_come_at_once_leave_at_once() {
+    let rig = Rig::new();
+    let sender = rig.sender("bob", &opus_caps(7));
+    let (heard, lists) = mpsc::channel();
+    let heard = Mutex::new(heard);
+    let pad = gst::Pad::builder(gst::PadDirection::Sink)
+        .chain_list_function(move |_, _, list| {
+            let packets: Vec<_> = list.iter().map(Packet::read).collect();
+            let _ = heard.lock().unwrap().send(packets);
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .build();
+    pad.set_active(true).unwrap();
+    let listener = rig.unlinked_listener("ann", Behaviour::Takes);
+    listener.src.set_property("caps", opus_caps(42));
+    listener.src.link(&pad).unwrap();
+    for indices in [0..3_u16, 3..10] {
+        sender.push_audio_list(indices.clone());
+        let packets = lists.recv_timeout(LIMIT).expect("a list comes out");
+        let come: Vec<_> = packets.iter().map(Packet::index).collect();
+        assert_eq!(come, indices.collect::<Vec<_>>());
+        let follow = |pair: &[Packet]| pair[1].sequence == pair[0].sequence.wrapping_add(1);
+        assert!(packets.windows(2).all(follow), "{packets:?}");
+        assert!(packets.iter().all(|packet| packet.ssrc == 42), "{packets:?}");
+    }
+    wait_until("all are counted", || rig.stat(&listener.src, "packets") == 10);
 }
 
 #[test]

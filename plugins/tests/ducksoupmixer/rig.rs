@@ -173,13 +173,24 @@ impl Sender {
 
     /// Packet number `index` of a stream of 20 ms of sound each.
     pub(crate) fn push_audio(&self, index: u16) {
-        self.push(Made {
+        self.push(Self::audio(index, &index.to_be_bytes()));
+    }
+
+    /// These packets of the same stream, at once.
+    pub(crate) fn push_audio_list(&self, indices: impl Iterator<Item = u16>) {
+        let list: gst::BufferList =
+            indices.map(|index| Self::audio(index, &index.to_be_bytes()).buffer()).collect();
+        assert_eq!(self.pad.push_list(list), Ok(gst::FlowSuccess::Ok));
+    }
+
+    fn audio(index: u16, payload: &[u8]) -> Made<'_> {
+        Made {
             ssrc: 7,
             sequence: index,
             timestamp: u32::from(index) * 960,
             time: u64::from(index) * 20,
-            payload: &index.to_be_bytes(),
-        });
+            payload,
+        }
     }
 
     /// A whole VP8 frame in one packet, 30 a second.
@@ -270,7 +281,7 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    fn read(buffer: &gst::Buffer) -> Self {
+    pub(crate) fn read(buffer: &gst::BufferRef) -> Self {
         let map = buffer.map_readable().unwrap();
         Self {
             ssrc: u32::from_be_bytes(map[8..12].try_into().unwrap()),

@@ -111,8 +111,14 @@ fn reader(codec: Codec, end: End) -> String {
     format!("{depay} ! {decode} ! {raw} ! fakesink name=end sync=false async=false")
 }
 
-/// Sends media through a chain and returns the raw buffers that its end gives.
+/// Sends media through a chain whose run has begun and returns the raw buffers that its end gives.
 fn pass(chain: &Chain, end: End) -> Vec<Vec<u8>> {
+    chain.begin(gst::ClockTime::ZERO);
+    play(chain, end)
+}
+
+/// Sends media through a chain and returns the raw buffers that its end gives.
+fn play(chain: &Chain, end: End) -> Vec<Vec<u8>> {
     let pipeline = gst::Pipeline::new();
     let part = |text: &str| {
         let bin = gst::parse::bin_from_description(text, true).expect("a description");
@@ -122,7 +128,6 @@ fn pass(chain: &Chain, end: End) -> Vec<Vec<u8>> {
     let source = part(&source(chain.codec));
     let reader = part(&reader(chain.codec, end));
     pipeline.add(&chain.bin).expect("added");
-    chain.begin(gst::ClockTime::ZERO);
     source.link(&chain.bin).expect("RTP is taken");
     let tap = match end {
         End::Sent => chain.bin.static_pad("src").expect("an end"),
@@ -225,6 +230,31 @@ fn every_mode_records_what_its_file_says() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn an_encoder_that_works_rests_until_the_run_begins() {
+    let rig = Rig::embedded();
+    for codec in [Codec::H264, Codec::Vp8] {
+        for (begins_at, sent) in [(None, 1), (Some(1), PICTURES), (Some(4), 1 + PICTURES - 3)] {
+            // This mode has no grid, which might repeat a picture.
+            let chain = Arc::new(rig.build(RecordingMode::Free, codec, rig.values()));
+            let changed = chain.fx().and_then(|fx| fx.static_pad("src")).expect("an effect");
+            let (begun, pictures) = (Arc::downgrade(&chain), Mutex::new(0));
+            changed.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                let mut pictures = pictures.lock().expect("never poisoned");
+                *pictures += 1;
+                if begins_at == Some(*pictures)
+                    && let Some(chain) = begun.upgrade()
+                {
+                    chain.begin(gst::ClockTime::ZERO);
+                }
+                gst::PadProbeReturn::Ok
+            });
+            let what = format!("{codec:?}, begun with picture {begins_at:?}");
+            assert_eq!(play(&chain, End::Sent).len(), sent, "{what}");
         }
     }
 }
