@@ -7,10 +7,11 @@
  * negotiations interleave; candidates that come before the first offer wait for it.
  */
 
-import { STEP, ceiling, reached } from "./bitrate.js";
+import { STEP, WHOLE, ceiling, reached } from "./bitrate.js";
 import { sentence } from "./error.js";
 import * as pulse from "./pulse.js";
 import { askForMono, refusedMedia } from "./sdp.js";
+import { UNTRIED, allowing, available, judged } from "./uplink.js";
 
 /**
  * @typedef {object} Listeners
@@ -63,6 +64,8 @@ export class Peer {
   #early = [];
   /** The way up of the sender's ceilings. @type {ReturnType<typeof setInterval> | undefined} */
   #ramp;
+  /** Whether that is done. */
+  #rose = false;
   /** Streams whose end is listened to already. @type {WeakSet<MediaStream>} */
   #followed = new WeakSet();
   #closed = false;
@@ -74,6 +77,10 @@ export class Peer {
   #pulse = pulse.begun(0);
   /** Feels it. @type {ReturnType<typeof setInterval> | undefined} */
   #feeling;
+  /** What is known of the way up. */
+  #uplink = UNTRIED;
+  /** Whether it is being tried: nobody needs to hear of that. */
+  #trying = false;
   /** Whether the server is being reached anew. */
   #reaching = false;
   /** Whether the last negotiation failed and a new offer was asked for. */
@@ -150,7 +157,7 @@ export class Peer {
   /** @param {RTCSessionDescriptionInit} offer */
   async #answer(offer) {
     const connection = this.#connection;
-    await connection.setRemoteDescription(offer);
+    await connection.setRemoteDescription({ ...offer, sdp: allowing(offer.sdp ?? "", this.#uplink.allowed) });
     const answer = await connection.createAnswer();
     const sdp = answer.sdp ?? "";
     const refused = refusedMedia(offer.sdp ?? "", sdp);
@@ -181,7 +188,9 @@ export class Peer {
     const step = () => {
       const elapsed = this.#clock.now() - start;
       for (const sender of this.#connection.getSenders()) void limit(sender, elapsed);
-      if (reached(elapsed)) this.#clock.clearInterval(this.#ramp);
+      if (!reached(elapsed)) return;
+      this.#clock.clearInterval(this.#ramp);
+      this.#rose = true;
     };
     this.#ramp = this.#clock.setInterval(step, STEP);
     step();
@@ -211,7 +220,9 @@ export class Peer {
       log("client_connection_state_changed", connection.connectionState);
       this.#judge(connection.connectionState);
     };
-    connection.onsignalingstatechange = () => log("client_signaling_state_changed", connection.signalingState);
+    connection.onsignalingstatechange = () => {
+      if (!this.#trying) log("client_signaling_state_changed", connection.signalingState);
+    };
     connection.onicegatheringstatechange = () => log("client_ice_gathering_state_changed", connection.iceGatheringState);
   }
 
@@ -235,13 +246,48 @@ export class Peer {
   }
 
   async #feel() {
-    const stats = await this.stats().catch(() => undefined);
-    if (this.#closed || !stats) return;
+    const values = await this.stats().catch(() => undefined);
+    if (this.#closed || !values) return;
+    const stats = [...values];
     const now = this.#clock.now();
     this.#pulse = pulse.felt(this.#pulse, pulse.received(stats), now);
     const found = pulse.verdict(this.#pulse, now);
     if (found === "broken") this.#listeners.broken(this.#worked);
     if (found === "doubtful") void this.#reach();
+    if (found === "alive" && this.#rose) this.#judgeUplink(available(stats), now);
+  }
+
+  /**
+   * @param {number | undefined} bitrate bit/s
+   * @param {number} now ms
+   */
+  #judgeUplink(bitrate, now) {
+    const before = this.#uplink.allowed;
+    const { uplink, due } = judged(this.#uplink, bitrate, WHOLE, now);
+    this.#uplink = uplink;
+    // Only what is more than before makes the browser try, so the first time needs something before.
+    if (due) this.#enqueue(() => this.#allow(before === undefined ? [Number(uplink.allowed) - 1, Number(uplink.allowed)] : [Number(uplink.allowed)]));
+  }
+
+  /**
+   * Reads the last offer again, with other limits; the server hears nothing of it, for nothing else changes.
+   * @param {number[]} limits kbit/s, one after another
+   */
+  async #allow(limits) {
+    const connection = this.#connection;
+    this.#trying = true;
+    try {
+      for (const limit of limits) {
+        const { remoteDescription, signalingState } = connection;
+        if (this.#closed || !remoteDescription || signalingState !== "stable") return;
+        await connection.setRemoteDescription({ type: "offer", sdp: allowing(remoteDescription.sdp, limit) });
+        await connection.setLocalDescription(await connection.createAnswer());
+      }
+    } catch {
+      // The call goes on as before; the server's next offer is read in any state.
+    } finally {
+      this.#trying = false;
+    }
   }
 
   /** Looks whether the server is there by another way: what is silent then may be given up. */

@@ -238,3 +238,38 @@ test("a connection that falls silent is left alone where nothing gets through, a
   reach = async () => {};
   for (let count = 2; count < 8; count++) assert.deepEqual(await second(count), []);
 });
+
+test("a way up that stays narrow is tried by itself, and the server hears nothing of it", async () => {
+  /** @type {string[]} */ const read = [];
+  const set = connection.setRemoteDescription.bind(connection);
+  connection.setRemoteDescription = async (offer) => {
+    read.push(/b=AS:(\d+)/.exec(offer.sdp)?.[1] ?? "any");
+    /** @type {any} */ (connection).onsignalingstatechange();
+    await set(offer);
+  };
+  peer.negotiate(offer());
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  const pair = (/** @type {number} */ availableOutgoingBitrate, /** @type {number} */ bytesReceived) =>
+    (connection.report = [{ type: "candidate-pair", nominated: true, availableOutgoingBitrate, bytesReceived }]);
+  const seconds = async (/** @type {number} */ count, /** @type {number} */ bitrate) => {
+    for (; count > 0; count--) {
+      pair(bitrate, clock.now() + 1);
+      await clock.pass(1000);
+    }
+  };
+  await seconds(3, 300_000);
+  await seconds(7, 600_000);
+  assert.deepEqual(read, ["any"], "it has just begun");
+  logged.length = sent.length = 0;
+  await seconds(12, 600_000);
+  assert.deepEqual(read, ["any", "2000", "2001", "2002"].slice(0, read.length));
+  assert.ok(read.length >= 3, "twice the first time: only what is more makes a browser try");
+  assert.deepEqual([sent, logged], [[], []]);
+  const { length } = read;
+  await seconds(20, 1_500_000);
+  assert.equal(read.length, length, "it is wide enough");
+  peer.negotiate(offer());
+  await settle();
+  assert.equal(read.at(-1), read[length - 1], "the server's own offers are read alike");
+});
