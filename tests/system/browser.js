@@ -16,11 +16,19 @@ const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
  * @property {() => Promise<void>} close
  */
 
-/** @returns {Promise<Chromium>} */
-export async function openBrowser() {
+/**
+ * @param {object} [where]
+ * @param {import('./hosts.js').Host} [where.host] another one than this
+ * @param {string[]} [where.switches] of its command line, more than usual
+ * @returns {Promise<Chromium>}
+ */
+export async function openBrowser({ host, switches = [] } = {}) {
+  const { executable, environment } = host?.start(EXECUTABLE) ?? { executable: EXECUTABLE, environment: {} };
   const server = await chromium.launchServer({
-    executablePath: EXECUTABLE,
+    executablePath: executable,
+    env: { ...process.env, ...environment },
     args: [
+      ...switches,
       "--no-sandbox",
       "--disable-gpu",
       "--disable-quic",

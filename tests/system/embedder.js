@@ -12,9 +12,10 @@ const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 /**
  * Serves this folder on a free port.
+ * @param {string} address from which it can be reached; everybody's is "0.0.0.0"
  * @returns {Promise<{origin: string, close: () => Promise<void>}>}
  */
-export async function openEmbedder() {
+export async function openEmbedder(address = "127.0.0.1") {
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url ?? "/", "http://localhost");
     const type = TYPES[extname(pathname)];
@@ -27,11 +28,11 @@ export async function openEmbedder() {
       response.writeHead(404).end();
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const address = server.address();
-  if (!address || typeof address === "string") throw new Error("the embedding site has no port");
+  await new Promise((resolve) => server.listen(0, address, () => resolve(undefined)));
+  const bound = server.address();
+  if (!bound || typeof bound === "string") throw new Error("the embedding site has no port");
   return {
-    origin: `http://localhost:${address.port}`,
+    origin: `http://localhost:${bound.port}`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

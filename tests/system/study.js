@@ -155,10 +155,11 @@ export class Study {
 
   /**
    * @param {Record<string, string>} [settings] environment of the server
+   * @param {string} [address] where the site listens
    * @returns {Promise<Study>}
    */
-  static async open(settings = {}) {
-    const embedder = await openEmbedder();
+  static async open(settings = {}, address = undefined) {
+    const embedder = await openEmbedder(address);
     const [server, chromium] = await Promise.all([Server.start([embedder.origin], settings), openBrowser()]);
     return new Study(server, embedder, chromium);
   }

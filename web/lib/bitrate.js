@@ -7,6 +7,8 @@
 
 /** Where the ceilings end, in bit/s (PROTOCOL "Negotiation"). @type {Record<string, number>} */
 const CEILING = { audio: 64_000, video: 1_500_000 };
+/** All that a browser sends. */
+export const WHOLE = CEILING.audio + CEILING.video;
 /** Length of the way up, in ms (PROTOCOL "Negotiation"). */
 const RAMP = 3000;
 /** Where it starts, as a share of the ceiling. Ours: 32 kbit/s is the server's floor for audio. */

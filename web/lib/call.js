@@ -5,7 +5,7 @@ import { capture, release } from "./media.js";
 import { Mount } from "./mount.js";
 import { connectionConfig, joinPayload } from "./options.js";
 import { Peer } from "./peer.js";
-import { socketUrl } from "./protocol.js";
+import { CLOSE_NORMAL, socketUrl } from "./protocol.js";
 import { FRESH, transition } from "./session.js";
 import { Signalling } from "./signalling.js";
 import { changes, measure, sample } from "./stats.js";
@@ -14,6 +14,8 @@ import { changes, measure, sample } from "./stats.js";
 const STATS_PERIOD = 1000;
 /** How long a socket may take to close, in ms; ours: a server that is gone does not keep the page. */
 const CLOSING_LIMIT = 2000;
+/** How long a new way to the server may take, in ms; ours, as long as a try to come back (session.js). */
+const REACH_LIMIT = 5000;
 /** Words of the page that wait while it comes back; ours, as for a socket that is not open yet. */
 const MAX_UNSAID = 100;
 
@@ -226,6 +228,24 @@ export class Call {
     this.#signalling.send("join", joinPayload(this.#options));
   }
 
+  /** Whether the server can be reached by a way that is not open yet: fails when not. */
+  async #reach() {
+    if (this.#isAway) throw new Error("on the way back already");
+    const { openSocket, href, clock } = this.#environment;
+    const socket = openSocket(socketUrl(this.#options.signalingUrl, href));
+    await new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
+      const end = (/** @type {() => void} */ tell) => () => {
+        clock.clearTimeout(limit);
+        socket.onopen = socket.onclose = null;
+        socket.close(CLOSE_NORMAL);
+        tell();
+      };
+      const limit = clock.setTimeout(end(reject), REACH_LIMIT);
+      socket.onopen = end(resolve);
+      socket.onclose = end(reject);
+    });
+  }
+
   /** @param {RTCIceServer[]} iceServers */
   #openPeer(iceServers) {
     const { connect, clock } = this.#environment;
@@ -237,6 +257,7 @@ export class Call {
       },
       track: (event) => this.#track(event),
       untrack: (track, stream) => this.#mount?.hide(track, stream),
+      reach: () => this.#reach(),
       broken: (worked) => this.#dispatch({ on: "broken", worked }),
       failed: (reason) => this.#dispatch({ on: "failed", reason, kind: "error-peer-connection" }),
     }, clock);

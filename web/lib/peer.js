@@ -7,9 +7,11 @@
  * negotiations interleave; candidates that come before the first offer wait for it.
  */
 
-import { STEP, ceiling, reached } from "./bitrate.js";
+import { STEP, WHOLE, ceiling, reached } from "./bitrate.js";
 import { sentence } from "./error.js";
+import * as pulse from "./pulse.js";
 import { askForMono, refusedMedia } from "./sdp.js";
+import { UNTRIED, allowing, available, judged } from "./uplink.js";
 
 /**
  * @typedef {object} Listeners
@@ -17,6 +19,7 @@ import { askForMono, refusedMedia } from "./sdp.js";
  * @property {(kind: string, payload?: unknown) => void} log a log of the signalling for the server
  * @property {(event: RTCTrackEvent) => void} track
  * @property {(track: MediaStreamTrack, stream: MediaStream) => void} untrack a track is gone
+ * @property {() => Promise<void>} reach opens a new way to the server, and closes it; fails when there is none
  * @property {(worked: boolean) => void} broken media no longer get through; whether they once did
  * @property {(reason: string) => void} failed nothing can be negotiated any more
  */
@@ -31,6 +34,9 @@ import { askForMono, refusedMedia } from "./sdp.js";
  * `disconnected` some 5 s after the last packet, and seldom heal later than 15 s after it.
  */
 const PATIENCE = 5000;
+
+/** How often it is felt whether the connection lives, in ms; ours: a second is soon enough for what takes longer to cure. */
+const PULSE_PERIOD = 1000;
 
 /** @type {Connect} */
 export const connect = (config) => new RTCPeerConnection(config);
@@ -58,6 +64,8 @@ export class Peer {
   #early = [];
   /** The way up of the sender's ceilings. @type {ReturnType<typeof setInterval> | undefined} */
   #ramp;
+  /** Whether that is done. */
+  #rose = false;
   /** Streams whose end is listened to already. @type {WeakSet<MediaStream>} */
   #followed = new WeakSet();
   #closed = false;
@@ -65,6 +73,16 @@ export class Peer {
   #worked = false;
   /** While they do not. @type {ReturnType<typeof setTimeout> | undefined} */
   #patience;
+  /** What came in so far. */
+  #pulse = pulse.begun(0);
+  /** Feels it. @type {ReturnType<typeof setInterval> | undefined} */
+  #feeling;
+  /** What is known of the way up. */
+  #uplink = UNTRIED;
+  /** Whether it is being tried: nobody needs to hear of that. */
+  #trying = false;
+  /** Whether the server is being reached anew. */
+  #reaching = false;
   /** Whether the last negotiation failed and a new offer was asked for. */
   #retrying = false;
 
@@ -123,6 +141,7 @@ export class Peer {
     this.#closed = true;
     this.#clock.clearInterval(this.#ramp);
     this.#clock.clearTimeout(this.#patience);
+    this.#clock.clearInterval(this.#feeling);
     const connection = this.#connection;
     connection.ontrack = connection.onicecandidate = connection.onicecandidateerror = null;
     connection.oniceconnectionstatechange = connection.onconnectionstatechange = null;
@@ -138,7 +157,7 @@ export class Peer {
   /** @param {RTCSessionDescriptionInit} offer */
   async #answer(offer) {
     const connection = this.#connection;
-    await connection.setRemoteDescription(offer);
+    await connection.setRemoteDescription({ ...offer, sdp: allowing(offer.sdp ?? "", this.#uplink.allowed) });
     const answer = await connection.createAnswer();
     const sdp = answer.sdp ?? "";
     const refused = refusedMedia(offer.sdp ?? "", sdp);
@@ -169,7 +188,9 @@ export class Peer {
     const step = () => {
       const elapsed = this.#clock.now() - start;
       for (const sender of this.#connection.getSenders()) void limit(sender, elapsed);
-      if (reached(elapsed)) this.#clock.clearInterval(this.#ramp);
+      if (!reached(elapsed)) return;
+      this.#clock.clearInterval(this.#ramp);
+      this.#rose = true;
     };
     this.#ramp = this.#clock.setInterval(step, STEP);
     step();
@@ -199,7 +220,9 @@ export class Peer {
       log("client_connection_state_changed", connection.connectionState);
       this.#judge(connection.connectionState);
     };
-    connection.onsignalingstatechange = () => log("client_signaling_state_changed", connection.signalingState);
+    connection.onsignalingstatechange = () => {
+      if (!this.#trying) log("client_signaling_state_changed", connection.signalingState);
+    };
     connection.onicegatheringstatechange = () => log("client_ice_gathering_state_changed", connection.iceGatheringState);
   }
 
@@ -211,8 +234,75 @@ export class Peer {
     const broken = () => this.#listeners.broken(this.#worked);
     if (state === "failed") return broken();
     this.#clock.clearTimeout(this.#patience);
-    if (state === "connected") this.#worked = true;
+    if (state === "connected") this.#work();
     if (state === "disconnected") this.#patience = this.#clock.setTimeout(broken, PATIENCE);
+  }
+
+  #work() {
+    this.#worked = true;
+    if (this.#feeling !== undefined) return;
+    this.#pulse = pulse.begun(this.#clock.now());
+    this.#feeling = this.#clock.setInterval(() => this.#feel(), PULSE_PERIOD);
+  }
+
+  async #feel() {
+    const values = await this.stats().catch(() => undefined);
+    if (this.#closed || !values) return;
+    const stats = [...values];
+    const now = this.#clock.now();
+    this.#pulse = pulse.felt(this.#pulse, pulse.received(stats), now);
+    const found = pulse.verdict(this.#pulse, now);
+    if (found === "broken") this.#listeners.broken(this.#worked);
+    if (found === "doubtful") void this.#reach();
+    if (found === "alive" && this.#rose) this.#judgeUplink(available(stats), now);
+  }
+
+  /**
+   * @param {number | undefined} bitrate bit/s
+   * @param {number} now ms
+   */
+  #judgeUplink(bitrate, now) {
+    const before = this.#uplink.allowed;
+    const { uplink, due } = judged(this.#uplink, bitrate, WHOLE, now);
+    this.#uplink = uplink;
+    // Only what is more than before makes the browser try, so the first time needs something before.
+    if (due) this.#enqueue(() => this.#allow(before === undefined ? [Number(uplink.allowed) - 1, Number(uplink.allowed)] : [Number(uplink.allowed)]));
+  }
+
+  /**
+   * Reads the last offer again, with other limits; the server hears nothing of it, for nothing else changes.
+   * @param {number[]} limits kbit/s, one after another
+   */
+  async #allow(limits) {
+    const connection = this.#connection;
+    this.#trying = true;
+    try {
+      for (const limit of limits) {
+        const { remoteDescription, signalingState } = connection;
+        if (this.#closed || !remoteDescription || signalingState !== "stable") return;
+        await connection.setRemoteDescription({ type: "offer", sdp: allowing(remoteDescription.sdp, limit) });
+        await connection.setLocalDescription(await connection.createAnswer());
+      }
+    } catch {
+      // The call goes on as before; the server's next offer is read in any state.
+    } finally {
+      this.#trying = false;
+    }
+  }
+
+  /** Looks whether the server is there by another way: what is silent then may be given up. */
+  async #reach() {
+    if (this.#reaching || this.#pulse.reached < Infinity) return;
+    this.#reaching = true;
+    const quiet = this.#pulse.heard;
+    try {
+      await this.#listeners.reach();
+      if (this.#pulse.heard === quiet) this.#pulse = pulse.reached(this.#pulse, this.#clock.now());
+    } catch {
+      // The network is gone: the old way may be the first to heal.
+    } finally {
+      this.#reaching = false;
+    }
   }
 
   /** Tells the server which pair of addresses carries the call. */

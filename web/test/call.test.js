@@ -453,3 +453,27 @@ test("who does not come back before the end is told so", async () => {
   await clock.pass(31_000);
   assert.deepEqual(kinds(), ["reconnecting", "error", "closed"]);
 });
+
+test("media that fall silent while the server can be reached: the call joins again, and no asking socket is left", async () => {
+  const { connection } = await running();
+  connection.report = [{ type: "candidate-pair", bytesReceived: 1 }];
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  await clock.pass(4000);
+  assert.equal(sockets.length, 2, "it looks whether the server is there");
+  await clock.pass(5000);
+  assert.deepEqual(sockets[1].closes, [1000], "it was not, for so long");
+  await clock.pass(1000);
+  assert.equal(sockets.length, 3);
+  sockets[2].open();
+  await settle();
+  assert.deepEqual(sockets[2].said, []);
+  assert.deepEqual(sockets[2].closes, [1000]);
+  assert.deepEqual(kinds(), []);
+  await clock.pass(2000);
+  assert.deepEqual(kinds(), ["reconnecting"]);
+  await clock.pass(600);
+  assert.equal(sockets.length, 4);
+  readmitted().hear("start", 15);
+  assert.equal(kinds().at(-1), "reconnected");
+});

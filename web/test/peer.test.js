@@ -15,6 +15,7 @@ import { FakeDevices, FakeStream, FakeTrack } from "./fakes/media.js";
 /** @type {string[]} */ let failures;
 /** @type {boolean[]} */ let broken;
 /** @type {unknown[]} */ let gone;
+/** @type {() => Promise<void>} */ let reach;
 
 beforeEach(() => {
   connection = new FakeConnection();
@@ -24,11 +25,13 @@ beforeEach(() => {
   failures = [];
   broken = [];
   gone = [];
+  reach = async () => {};
   peer = new Peer(/** @type {any} */ (connection), /** @type {any} */ (new FakeDevices().stream), {
     send: (kind, payload) => sent.push([kind, payload]),
     log: (kind) => logged.push(kind),
     track: () => {},
     untrack: (track) => gone.push(track),
+    reach: () => reach(),
     broken: (worked) => broken.push(worked),
     failed: (reason) => failures.push(reason),
   }, clock);
@@ -196,4 +199,77 @@ test("a connection that fails is broken at once, one that is disconnected when i
   peer.close();
   await clock.pass(60_000);
   assert.deepEqual(broken, []);
+});
+
+/** A second of a connection over which so much came in all. @param {number} bytesReceived */
+const second = async (bytesReceived) => {
+  connection.report = [{ type: "candidate-pair", bytesReceived }];
+  await clock.pass(1000);
+  return broken.splice(0);
+};
+
+test("a connection that falls silent is broken as soon as the server is there by another way", async () => {
+  let tries = 0;
+  reach = async () => void tries++;
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  for (let bytes = 1; bytes < 60; bytes++) assert.deepEqual(await second(bytes), []);
+  assert.equal(tries, 0, "nobody asks while all is well");
+  for (let count = 0; count < 3; count++) assert.deepEqual(await second(59), []);
+  assert.equal(tries, 1);
+  assert.deepEqual(await second(59), [true]);
+  peer.close();
+  await clock.pass(60_000);
+  assert.deepEqual([tries, broken], [1, []]);
+});
+
+test("a connection that falls silent is left alone where nothing gets through, and when it heals", async () => {
+  let tries = 0;
+  /** @type {() => void} */ let give = () => {};
+  reach = () => new Promise((_, reject) => (tries++, (give = () => reject(new Error("no way")))));
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  await second(1);
+  for (let count = 0; count < 5; count++) assert.deepEqual(await second(1), []);
+  assert.equal(tries, 1, "one after the other");
+  give();
+  await second(1);
+  assert.equal(tries, 2);
+  reach = async () => {};
+  for (let count = 2; count < 8; count++) assert.deepEqual(await second(count), []);
+});
+
+test("a way up that stays narrow is tried by itself, and the server hears nothing of it", async () => {
+  /** @type {string[]} */ const read = [];
+  const set = connection.setRemoteDescription.bind(connection);
+  connection.setRemoteDescription = async (offer) => {
+    read.push(/b=AS:(\d+)/.exec(offer.sdp)?.[1] ?? "any");
+    /** @type {any} */ (connection).onsignalingstatechange();
+    await set(offer);
+  };
+  peer.negotiate(offer());
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  const pair = (/** @type {number} */ availableOutgoingBitrate, /** @type {number} */ bytesReceived) =>
+    (connection.report = [{ type: "candidate-pair", nominated: true, availableOutgoingBitrate, bytesReceived }]);
+  const seconds = async (/** @type {number} */ count, /** @type {number} */ bitrate) => {
+    for (; count > 0; count--) {
+      pair(bitrate, clock.now() + 1);
+      await clock.pass(1000);
+    }
+  };
+  await seconds(3, 300_000);
+  await seconds(7, 600_000);
+  assert.deepEqual(read, ["any"], "it has just begun");
+  logged.length = sent.length = 0;
+  await seconds(12, 600_000);
+  assert.deepEqual(read, ["any", "2000", "2001", "2002"].slice(0, read.length));
+  assert.ok(read.length >= 3, "twice the first time: only what is more makes a browser try");
+  assert.deepEqual([sent, logged], [[], []]);
+  const { length } = read;
+  await seconds(20, 1_500_000);
+  assert.equal(read.length, length, "it is wide enough");
+  peer.negotiate(offer());
+  await settle();
+  assert.equal(read.at(-1), read[length - 1], "the server's own offers are read alike");
 });

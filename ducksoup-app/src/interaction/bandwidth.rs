@@ -15,6 +15,7 @@
 mod guard;
 mod loss;
 mod remb;
+mod repairs;
 
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::Arrived;
@@ -26,6 +27,7 @@ use gst::prelude::*;
 use guard::{Bounds, Guard, Seen};
 use loss::{LossRule, Reported};
 use remb::Remb;
+use repairs::{Repair, Repairs};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -33,9 +35,12 @@ use std::time::Instant;
 /// The structure by which `rtpsession` tells of transport-wide feedback, upstream of where it sends.
 const FEEDBACK: &str = "RTPTWCCPackets";
 
+/// The one by which it tells that the browser asks for a packet again, on the same way.
+const AGAIN: &str = "GstRTPRetransmissionRequest";
+
 /// What a browser sends at least and at most (docs/protocol.md, "Negotiation"): the bounds of what it is
 /// told where it finds out nothing itself.
-const UPLINK: Bounds = Bounds { min: 182_000, max: 1_564_000 };
+const UPLINK: Bounds = Bounds { min: 32_000, enough: 182_000, max: 1_564_000 };
 
 /// An estimate that differs by less than this part from what was told is no news. Ours: half of what
 /// `bitratecontroller` would act on.
@@ -71,7 +76,14 @@ struct Shared {
 #[derive(Debug)]
 struct Downlink {
     guard: Guard,
+    repairs: Repairs,
     told: Option<u32>,
+}
+
+impl Downlink {
+    fn new(bounds: Bounds) -> Self {
+        Self { guard: Guard::new(bounds), repairs: Repairs::default(), told: None }
+    }
 }
 
 impl Bandwidth {
@@ -85,11 +97,11 @@ impl Bandwidth {
         connection: Connection,
         inputs: &Inputs,
     ) -> Result<Self, glib::BoolError> {
-        let bounds = Bounds { min: 0, max: 0 };
+        let bounds = Bounds { min: 0, enough: 0, max: 0 };
         let gcc = if settings.gcc && settings.twcc { Some(Gcc::new()?) } else { None };
         let shared = Arc::new(Shared {
             gcc,
-            downlink: Mutex::new(Downlink { guard: Guard::new(bounds), told: None }),
+            downlink: Mutex::new(Downlink::new(bounds)),
             remb: Mutex::default(),
             connection,
             inputs: inputs.clone(),
@@ -119,7 +131,10 @@ impl Bandwidth {
     /// Another track goes to the browser.
     pub fn carries(&mut self, kind: Kind) {
         if let Some(range) = self.ranges.get(&kind) {
-            self.bounds.min = self.bounds.min.saturating_add(range.min);
+            if kind == Kind::Audio {
+                self.bounds.min = self.bounds.min.saturating_add(range.min);
+            }
+            self.bounds.enough = self.bounds.enough.saturating_add(range.min);
             self.bounds.max = self.bounds.max.saturating_add(range.max);
         }
         self.loss.set_bounds(self.bounds);
@@ -199,7 +214,7 @@ impl Bandwidth {
 
     fn tell(&self) {
         if let Some(limit) = self.limit() {
-            lock(&self.shared.remb).set(limit.max(UPLINK.min));
+            lock(&self.shared.remb).set(limit.max(UPLINK.enough));
         }
     }
 }
@@ -209,11 +224,27 @@ fn watch(pad: &gst::Pad, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     match pad.name().as_str() {
         "send_rtp_sink" => {
-            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-                if let Some(gst::PadProbeData::Event(event)) = &info.data {
-                    shared.hear(event);
+            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |pad, info| {
+                let Some(gst::PadProbeData::Event(event)) = &info.data else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                let refresh = match shared.repair(event) {
+                    Some((Repair::Leave, _)) => None,
+                    Some((Repair::Refresh, ssrc)) => Some(ssrc),
+                    Some((Repair::Send, _)) | None => {
+                        shared.hear(event);
+                        return gst::PadProbeReturn::Ok;
+                    }
+                };
+                // An event that a probe drops is released twice.
+                drop(info.take_event());
+                if let Some(ssrc) = refresh {
+                    let keyframe = gst_video::UpstreamForceKeyUnitEvent::builder();
+                    let keyframe = keyframe.all_headers(true).other_field("ssrc", ssrc).build();
+                    // A source that is gone needs none.
+                    pad.push_event(keyframe);
                 }
-                gst::PadProbeReturn::Ok
+                gst::PadProbeReturn::Handled
             });
         }
         "send_rtcp_src" => {
@@ -233,6 +264,15 @@ impl Shared {
     fn attach(self: &Arc<Self>, session: &gst::Element) {
         let shared = Arc::clone(self);
         session.connect_pad_added(move |_, pad| watch(pad, &shared));
+    }
+
+    /// What becomes of the browser's request for a packet, and of which stream that is.
+    fn repair(&self, event: &gst::Event) -> Option<(Repair, u32)> {
+        let request = event.structure().filter(|structure| structure.name() == AGAIN)?;
+        let ssrc = request.get("ssrc").ok()?;
+        let mut downlink = lock(&self.downlink);
+        let bitrate = downlink.guard.held();
+        Some((downlink.repairs.ask(bitrate, Instant::now()), ssrc))
     }
 
     /// The browser's feedback.

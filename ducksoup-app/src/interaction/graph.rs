@@ -66,6 +66,8 @@ impl Graph {
         pipeline.set_latency(gst::ClockTime::ZERO);
         let mixer = gst::ElementFactory::make("ducksoupmixer")
             .name("mixer")
+            // An encoder would send twice as much as there is room for, or more.
+            .property("least-video", settings.video_bitrate.min / 2)
             .build()
             .map_err(|error| PeerError::Step("mixer", error))?;
         pipeline.add(&mixer).map_err(|error| PeerError::Step("mixer", error))?;

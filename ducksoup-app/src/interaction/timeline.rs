@@ -11,7 +11,8 @@
 //!
 //! Packets that were held up on the way (a machine that was busy for a second) are no later than the
 //! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
-//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once.
+//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once. Where sender
+//! reports lead it (`lead`), which know nothing of the way, it is led at once both ways.
 //!
 //! Sound and picture of one person are held against each other by when they were taken, where their sender
 //! tells that (`capture.rs`): the one that lies later is led to the other one.
@@ -135,7 +136,7 @@ impl Timeline {
         Some(self.least.get()?.saturating_sub(self.taken?))
     }
 
-    /// By how much it is to lie earlier from now on, in ns.
+    /// By how much it is to lie earlier from now on than the packets say, in ns; negative is later.
     pub fn lead(&mut self, by: i64) {
         self.lead = by;
     }
@@ -271,6 +272,18 @@ mod tests {
         assert_eq!(off(2, None, 20), (981, Some(-68_970)));
         assert_eq!(off(5, Some(70_000 + 100 - 30), 20), (980, Some(-68_970)));
         assert_eq!(off(6, None, 0), (999, Some(-68_970)));
+    }
+
+    #[test]
+    fn a_stream_is_led_later_at_once() {
+        let mut timeline = Timeline::new(48_000);
+        let mut off = |packet: u32, later: i64| {
+            timeline.lead(-later * MS);
+            let said = (i64::from(packet) * 20 + 1000) * MS;
+            timeline.place(packet * 960, said, Pace::Steady).time / MS - i64::from(packet) * 20
+        };
+        assert_eq!((off(0, 0), off(1, 3), off(2, 3), off(3, 3)), (1000, 1001, 1002, 1003));
+        assert_eq!((off(4, 3), off(5, 0), off(8, 0)), (1003, 1002, 1000));
     }
 
     #[test]

@@ -244,9 +244,8 @@ fn keep_pace(
             let mut timeline = timeline.lock().unwrap_or_else(PoisonError::into_inner);
             let lag = timeline.lag();
             let lead = lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag);
-            timeline.lead(lead.unwrap_or(0));
-            // Who knows better does not follow the reports.
-            let moved = lead.map_or(0, |_| moved);
+            // When media were taken is better known than what reports say.
+            timeline.lead(lead.unwrap_or(-moved));
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
                     corrected = place(&mut timeline, &beginning, moved, packet.make_mut());

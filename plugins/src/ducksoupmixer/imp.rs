@@ -4,6 +4,7 @@ use super::lane::Lane;
 use super::lock;
 use super::pad::{MixerSinkPad, MixerSrcPad};
 use super::receiver::Receiver;
+use super::share::Terms;
 use super::switchboard::{Errands, Switchboard};
 use crate::estimate;
 use crate::keyframes::Urgency;
@@ -22,21 +23,25 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// What a browser sends and gets for a voice (PROTOCOL: 64 kbit/s).
 const DEFAULT_AUDIO_BITRATE: u32 = 64_000;
 
+/// Half of what an encoder is told at least (PROTOCOL: 150 kbit/s): it would send twice as much as there is room for.
+const DEFAULT_LEAST_VIDEO: u32 = 75_000;
+
 /// How long going to READY waits for sending threads. Downstream is flushing by then, so they come back
 /// at once; only one that hangs in an element that ignores flushing is left behind.
 const THREAD_END_LIMIT: Duration = Duration::from_millis(500);
 
 const PROP_AUDIO_BITRATE: &str = "audio-bitrate";
+const PROP_LEAST_VIDEO: &str = "least-video";
 const PROP_STATS: &str = "stats";
 
 #[derive(Debug)]
 struct Settings {
-    audio_bitrate: u32,
+    terms: Terms,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { audio_bitrate: DEFAULT_AUDIO_BITRATE }
+        Self { terms: Terms { audio: DEFAULT_AUDIO_BITRATE, least_video: DEFAULT_LEAST_VIDEO } }
     }
 }
 
@@ -69,6 +74,12 @@ impl ObjectImpl for Mixer {
                     .default_value(DEFAULT_AUDIO_BITRATE)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecUInt::builder(PROP_LEAST_VIDEO)
+                    .nick("Least video")
+                    .blurb("A video route whose share of its receiver's estimate is less, in bit/s, is paused; 0: never")
+                    .default_value(DEFAULT_LEAST_VIDEO)
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>(PROP_STATS)
                     .nick("Statistics")
                     .blurb("Structure ducksoupmixer-stats: packets, bytes, drops and keyframe requests of each of its routes and sources")
@@ -80,15 +91,21 @@ impl ObjectImpl for Mixer {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        if pspec.name() == PROP_AUDIO_BITRATE {
-            lock(&self.settings).audio_bitrate = value.get().expect("type checked upstream");
-            self.reroute();
+        let bitrate = value.get().expect("type checked upstream");
+        {
+            let terms = &mut lock(&self.settings).terms;
+            match pspec.name() {
+                PROP_AUDIO_BITRATE => terms.audio = bitrate,
+                _ => terms.least_video = bitrate,
+            }
         }
+        self.reroute();
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            PROP_AUDIO_BITRATE => lock(&self.settings).audio_bitrate.to_value(),
+            PROP_AUDIO_BITRATE => self.terms().audio.to_value(),
+            PROP_LEAST_VIDEO => self.terms().least_video.to_value(),
             _ => lock(&self.board).stats().to_value(),
         }
     }
@@ -320,8 +337,8 @@ impl Mixer {
 
     /// Lets every route find its source anew, after something about the pads changed.
     pub(super) fn reroute(&self) {
-        let audio_bitrate = self.audio_bitrate();
-        let errands = lock(&self.board).reroute(audio_bitrate);
+        let terms = self.terms();
+        let errands = lock(&self.board).reroute(terms);
         self.run(errands);
     }
 
@@ -395,8 +412,8 @@ impl Mixer {
         }
     }
 
-    pub(super) fn audio_bitrate(&self) -> u32 {
-        lock(&self.settings).audio_bitrate
+    pub(super) fn terms(&self) -> Terms {
+        lock(&self.settings).terms
     }
 
     pub(super) fn receiver_of(&self, pad: &MixerSrcPad) -> Option<(u32, Arc<Receiver>)> {

@@ -4,6 +4,7 @@
 
 use super::fifo::{Fifo, Offer, Outcome};
 use super::header::{Extensions, Rewritten};
+use super::imp::CAT;
 use super::packet::{Arrival, Departure, Packet};
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
@@ -103,6 +104,8 @@ pub(super) struct Lane {
     /// The receiver took packets when somebody last looked. Looking needs a reference to the peer, which must
     /// not be dropped under the lock: the last one unlinks the pads, and so comes back here.
     ready: bool,
+    /// Its receiver cannot take it beside the others: nothing is kept.
+    paused: bool,
     /// Since when a thread is pushing here.
     busy: Option<Instant>,
     /// All sources have ended: EOS follows what is queued.
@@ -128,6 +131,7 @@ impl Lane {
             rewriter: Rewriter::new(start),
             phase: Phase::Unlinked,
             ready: false,
+            paused: false,
             busy: None,
             ending: false,
             failing: None,
@@ -169,6 +173,19 @@ impl Lane {
     /// Whether the receiver takes packets, as the pad's `takes_packets` said last.
     pub(super) fn set_ready(&mut self, ready: bool) {
         self.ready = ready;
+    }
+
+    /// Nothing is sent, or again, from the next keyframe on.
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        if self.paused != paused {
+            gst::info!(CAT, obj = self.pad, "paused: {paused}");
+        }
+        self.paused = paused;
+    }
+
+    /// Nothing is sent for now, whoever asks.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// `None` while the source is away.
@@ -350,7 +367,8 @@ impl Lane {
         if self.phase == Phase::Ended {
             self.phase = Phase::Closed;
         }
-        let offer = Offer { stream, keyframe, ready: self.ready, busy: self.is_busy() };
+        let ready = self.ready && !self.paused;
+        let offer = Offer { stream, keyframe, ready, busy: self.is_busy() };
         let ticketed = Ticketed { ticket, stream, packet: packet.clone() };
         let outcome = self.fifo.offer(kind, offer, ticketed);
         if matches!(outcome, Outcome::Dropped(Some(_))) {
@@ -437,6 +455,7 @@ impl Lane {
             .field("flow-errors", self.counts.flow_errors)
             .field("keyframe-requests", self.counts.keyframe_requests)
             .field("queued", self.fifo.len() as u64)
+            .field("paused", self.paused)
             .build()
     }
 }

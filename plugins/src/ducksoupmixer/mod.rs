@@ -26,7 +26,8 @@
 //!   takes the packet, at once, and says "ok".
 //! - **Estimates.** A [`ducksoup-estimate`](crate::estimate) event on a source pad covers all that its receiver gets. Audio
 //!   comes out first (`audio-bitrate` for each route), video routes share the rest, and each source is told
-//!   the smallest share among its receivers when it changes.
+//!   the smallest share among its receivers when it changes. A video route that gets less than `least-video`
+//!   would take the place of sound: it is paused, and no longer counts, until it gets that much again.
 //! - **Time.** Nothing waits for the clock. Output timestamps are running times (the segment starts at 0). A latency
 //!   query is answered here: live, 0 ns; so receivers never wait for the slowest source's jitter buffer.
 //!
@@ -41,7 +42,7 @@
 //!
 //! | field | holds |
 //! |---|---|
-//! | `routes` | array of `ducksoupmixer-route`: `pad`, `receiver`, `source`, `kind` (strings, empty when unknown), `packets`, `bytes` (sent), `drops` (lost here: full queue, or a receiver that takes nothing), `gated` (left out before a keyframe), `flow-errors`, `keyframe-requests`, `queued` (all uint64) |
+//! | `routes` | array of `ducksoupmixer-route`: `pad`, `receiver`, `source`, `kind` (strings, empty when unknown), `packets`, `bytes` (sent), `drops` (lost here: full queue, or a receiver that takes nothing), `gated` (left out before a keyframe), `flow-errors`, `keyframe-requests`, `queued` (all uint64), `paused` (boolean) |
 //! | `sources` | array of `ducksoupmixer-source`: `pad`, `participant`, `kind` (strings), `packets`, `bytes`, `malformed` (came in), `keyframes` (seen), `keyframe-requests` (sent to the source), all uint64, and `bitrate` (uint, what it was told in bit/s, 0 when nothing) |
 //!
 //! Limits: sources are expected to be live (a sink pad never pushes back). Keyframes of codecs other than VP8 and H.264 cannot be

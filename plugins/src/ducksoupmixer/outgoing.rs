@@ -16,16 +16,20 @@ impl Mixer {
             return false;
         };
         if let Some(urgency) = Urgency::of(event) {
-            receiver.with(id, Lane::count_request);
+            let paused = receiver.with(id, |lane| {
+                lane.count_request();
+                lane.is_paused()
+            });
             let source = lock(&self.board).source_of(id);
-            if let Some(sink) = source {
+            // Who is sent no pictures asks again and again, and would get none.
+            if let Some(sink) = source.filter(|_| paused != Some(true)) {
                 self.ask(&sink, urgency);
             }
             return true;
         }
         if let Some(bitrate) = estimate::parse(event) {
-            let audio_bitrate = self.audio_bitrate();
-            let errands = lock(&self.board).estimate(id, bitrate, audio_bitrate);
+            let terms = self.terms();
+            let errands = lock(&self.board).estimate(id, bitrate, terms);
             self.run(errands);
             return true;
         }

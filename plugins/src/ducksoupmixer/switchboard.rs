@@ -8,7 +8,7 @@ use super::lock;
 use super::pad::{MixerSinkPad, MixerSrcPad, sink::Target};
 use super::receiver::Receiver;
 use super::routing::{self, Kind, Stream, Wanted};
-use super::share::{self, Share};
+use super::share::{self, Share, Terms};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
@@ -171,12 +171,12 @@ impl Switchboard {
     }
 
     /// Lets every route find its source anew.
-    pub(super) fn reroute(&mut self, audio_bitrate: u32) -> Errands {
+    pub(super) fn reroute(&mut self, terms: Terms) -> Errands {
         let edges = routing::route(&self.streams(), &self.wanted());
         let before = std::mem::replace(&mut self.edges, edges);
         self.connect_routes();
         self.connect_sinks();
-        Errands { newcomers: self.newcomers(&before), shares: self.shares(audio_bitrate) }
+        Errands { newcomers: self.newcomers(&before), shares: self.shares(terms) }
     }
 
     fn streams(&self) -> Vec<Stream> {
@@ -245,26 +245,31 @@ impl Switchboard {
     }
 
     /// Takes what a receiver can take, told on one of its source pads.
-    pub(super) fn estimate(&mut self, route: u32, bitrate: u32, audio_bitrate: u32) -> Errands {
+    pub(super) fn estimate(&mut self, route: u32, bitrate: u32, terms: Terms) -> Errands {
         if let Some(receiver) = self.receiver_of(route) {
             self.estimates.insert(receiver.name().to_owned(), bitrate);
         }
-        Errands { newcomers: Vec::new(), shares: self.shares(audio_bitrate) }
+        Errands { newcomers: Vec::new(), shares: self.shares(terms) }
     }
 
-    fn shares(&self, audio_bitrate: u32) -> Vec<(MixerSinkPad, u32)> {
+    fn shares(&self, terms: Terms) -> Vec<(MixerSinkPad, u32)> {
         if self.estimates.is_empty() {
             return Vec::new();
         }
         let routes = self.edges.iter().filter_map(|(src, sink)| {
             Some(Share {
+                route: *src,
                 receiver: self.routes.get(src)?.receiver.name().to_owned(),
                 sink: *sink,
                 kind: self.sinks.get(sink)?.imp().kind()?,
             })
         });
-        let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), audio_bitrate);
-        let news = shares.into_iter().filter_map(|(sink, bitrate)| {
+        let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), terms);
+        for (id, route) in &self.routes {
+            let paused = shares.paused.contains(id);
+            route.receiver.with(*id, |lane| lane.set_paused(paused));
+        }
+        let news = shares.told.into_iter().filter_map(|(sink, bitrate)| {
             let pad = self.sinks.get(&sink)?;
             let told = lock(&pad.imp().state).told;
             (told != Some(bitrate)).then(|| (pad.clone(), bitrate))

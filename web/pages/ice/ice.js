@@ -121,6 +121,7 @@ class Trial {
       log: () => {},
       track: () => {},
       untrack: () => {},
+      reach: async () => {},
       broken: () => {},
       failed: (reason) => this.#fail(new Error(reason)),
     }, pageClock());

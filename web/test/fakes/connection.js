@@ -12,6 +12,8 @@ export class FakeConnection {
   /** @type {any} */ onconnectionstatechange = null;
   iceConnectionState = "new";
   connectionState = "new";
+  signalingState = "stable";
+  /** @type {any} */ remoteDescription = null;
   answer = ANSWER;
   /** Descriptions that will be refused. @type {Set<string>} */ bad = new Set();
   /** Holds every remote description back while set. @type {Promise<void> | undefined} */ gate;
@@ -47,6 +49,7 @@ export class FakeConnection {
     this.done.push(`remote ${offer.sdp.split("\r\n")[0]}`);
     await this.gate;
     if (this.bad.has(offer.sdp)) throw new Error("cannot parse");
+    this.remoteDescription = offer;
   }
 
   async createAnswer() {

@@ -10,12 +10,17 @@
 //! | the connection | the estimate is above what is held | below |
 //! |---|---|---|
 //! | does not suffer | held rises to it, at most to 1.5 times what arrives | held stays, or rises by 20 % a second as far as it is tried |
-//! | suffers: a queue | held falls to 0.85 times what arrives; one step, when little is sent, or when that did not help | the same, or to the estimate, if that is more |
+//! | suffers: a queue | held falls to 0.85 times what arrives, and less, so that a long one is gone within a second or two; one step, when little is sent, or when that did not help | the same, or to the estimate, if that is more and the queue is not long |
 //! | suffers: loss | held falls by half of the share that is lost | the same |
 //!
-//! *A queue*: for a while no packet has been as quick as the quickest of the last seconds. Jitter is
-//! none, since with jitter some packets are quick. *Little is sent*: less than 0.6 of what is held
-//! arrives, and as fast as it leaves, so that what arrives says nothing of what could.
+//! *A queue*: for a while no packet has been as quick as the quickest of the last seconds, and for less where
+//! packets are held back ever longer. Jitter is none, since with jitter some packets are quick. *Little is sent*: less than 0.6 of what is held
+//! arrives, and as fast as it leaves, so that what arrives says nothing of what could. Once a queue is
+//! gone, 0.85 times what arrived while it stood is held.
+//!
+//! Where there is not enough for pictures, they stop ([`ducksoupmixer`](gstducksoup::ducksoupmixer)), and sound
+//! alone shows nothing of what the connection could take. So they are tried again after some seconds without
+//! trouble; each time that fails, after twice as long.
 
 use std::collections::VecDeque;
 
@@ -33,8 +38,10 @@ pub(super) struct Seen {
 /// Between what an estimate lies, and where it begins; bit/s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// The least: with less there would be no conversation.
+    /// The least: with less nobody would be heard.
     pub(super) min: u32,
+    /// With less there are no pictures.
+    pub(super) enough: u32,
     /// The most that there is to send.
     pub(super) max: u32,
 }
@@ -61,8 +68,14 @@ const FEWEST: usize = 6;
 /// How much slower than the quickest one all must be. Ours: the draft's threshold for a change of
 /// the delay (5.4: 12.5 ms), twice over, because it is a delay and no change.
 const QUEUE: i64 = 25 * MILLISECOND;
-/// A queue that is to be emptied faster; ours.
+/// One that is seen sooner, within this time: on a line that is suddenly narrow every tenth of a second adds
+/// several to the queue. Ours: longer than the 12.5 ms of above by as much as a stall of Wi-Fi, and only while packets
+/// come more slowly than they left, as they never do behind a stall.
+const SUDDEN: i64 = 100 * MILLISECOND;
+/// A queue that is to be emptied faster, whatever the estimate is; ours.
 const LONG_QUEUE: i64 = 150 * MILLISECOND;
+/// A queue behind which there is no conversation: sound goes first, and pictures stop if need be. Ours.
+const ENDLESS_QUEUE: i64 = 500 * MILLISECOND;
 /// How long the quickest packet is remembered. Clocks drift by 1 ms in this time.
 const MEMORY: i64 = 10 * SECOND;
 /// A change of the clocks' distance that no network makes; ours.
@@ -74,9 +87,19 @@ const FEWEST_FOR_LOSS: usize = 20;
 /// A fall is followed by another one at the earliest after this time, in which the first has begun
 /// to show. Ours: a long round trip and Chromium's time between two feedbacks.
 const PATIENCE: i64 = 300 * MILLISECOND;
-/// What remains of what arrives (5.5 of the draft: 0.85), and where the queue is long.
+/// What remains of what arrives (5.5 of the draft: 0.85).
 const FALL: f64 = 0.85;
-const STEEP_FALL: f64 = 0.7;
+/// Within what time, in ns, a queue is to be gone. Ours: of what arrives, the part that the queue is of this time is
+/// left out, so that the rest of the line empties it.
+const EMPTIED: i64 = SECOND;
+/// What remains at least, however long the queue is; ours: a picture is still one.
+const STEEPEST_FALL: f64 = 0.4;
+/// Pictures are tried again after so long without trouble, and at the latest after the second one. Ours: a
+/// try that fails costs a second or two of late sound.
+const FIRST_TRY: i64 = 8 * SECOND;
+const LATEST_TRY: i64 = 64 * SECOND;
+/// A try that went well for so long has not failed.
+const STAYS: i64 = 10 * SECOND;
 /// How fast it rises by itself. The draft's 8 % a second (5.5) are for a detector of trends, which is
 /// late; ours sees a queue of 25 ms, and so much more in a third of a second makes none.
 const RISE_A_SECOND: f64 = 1.2;
@@ -91,8 +114,11 @@ const SLOWER: i64 = 110;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Health {
     Good,
-    /// Nobody is quick any more; by how much, in ns.
-    Queue(i64),
+    /// Nobody is quick any more, for so many ns; by how much, in ns.
+    Queue {
+        queue: i64,
+        of: i64,
+    },
     /// The share that is lost.
     Loss(f64),
 }
@@ -108,9 +134,21 @@ pub(super) struct Guard {
     newest: Option<i64>,
     /// The quickest way of each second of the [`MEMORY`]: when it began, and how long.
     quickest: VecDeque<(i64, i64)>,
-    fell: Option<i64>,
+    fell: Option<Fall>,
+    /// What arrived while a queue stood, in bit/s, until it is gone.
+    line: Option<f64>,
+    /// How long to wait until pictures are tried again, where there is not enough for them.
+    wait: i64,
     /// The newest departure of the feedback before.
     heard: Option<i64>,
+}
+
+/// The latest fall.
+#[derive(Debug, Clone, Copy)]
+struct Fall {
+    at: i64,
+    /// The queue then, in ns.
+    queue: i64,
 }
 
 impl Guard {
@@ -124,6 +162,8 @@ impl Guard {
             newest: None,
             quickest: VecDeque::new(),
             fell: None,
+            line: None,
+            wait: FIRST_TRY,
             heard: None,
         }
     }
@@ -144,48 +184,89 @@ impl Guard {
             return self.held;
         };
         self.forget(now);
-        let arrives = self.arriving();
-        let held = f64::from(self.held);
-        let little = arrives < LITTLE * held && !self.is_slowed(now);
+        let health = self.health(now);
         let estimate = f64::from(estimate);
-        let patient = self.fell.is_some_and(|fell| now.saturating_sub(fell) < PATIENCE);
-        let next = match self.health(now) {
-            Health::Good => estimate.max(self.risen(now)).min(UNTRIED * arrives).max(held),
-            _ if patient => held,
-            Health::Loss(share) => held * (1.0 - share / 2.0),
-            // What arrives is less than what could, so it is no measure; but the way is not free.
-            Health::Queue(_) if little => held * FALL,
-            Health::Queue(queue) => {
-                let remains = if queue > LONG_QUEUE { STEEP_FALL } else { FALL };
-                let floor = remains * arrives;
-                // Encoders overshoot, and repairs and headers take their part: still too much.
-                let is_useless =
-                    held <= floor && self.fell.is_none_or(|fell| now.saturating_sub(fell) > WINDOW);
-                if is_useless {
-                    held * FALL
-                } else if estimate < held {
-                    floor.max(estimate).min(held)
-                } else {
-                    floor.min(held)
-                }
-            }
+        let next = match health {
+            Health::Good => self.risen(estimate, now),
+            _ if self.since_fall(now) < PATIENCE => f64::from(self.held),
+            Health::Loss(share) => f64::from(self.held) * (1.0 - share / 2.0),
+            Health::Queue { queue, of } => self.fallen(queue, of, estimate, now),
         };
         self.heard = Some(now);
         let next = self.bounds.clamp(next);
         if next < self.held {
-            self.fell = Some(now);
+            let queue = if let Health::Queue { queue, .. } = health { queue } else { 0 };
+            self.fell = Some(Fall { at: now, queue });
         }
         self.held = next;
         next
     }
 
-    /// What is held, risen by as long as nothing has suffered, since the feedback before.
+    /// What is held now, in bit/s.
+    pub(super) fn held(&self) -> u32 {
+        self.held
+    }
+
+    /// ns since the latest fall.
+    fn since_fall(&self, now: i64) -> i64 {
+        self.fell.map_or(i64::MAX, |fell| now.saturating_sub(fell.at))
+    }
+
+    /// What is held where nothing suffers.
     #[allow(clippy::cast_precision_loss)]
-    fn risen(&self, now: i64) -> f64 {
+    fn risen(&mut self, estimate: f64, now: i64) -> f64 {
         let held = f64::from(self.held);
-        let calm = self.fell.is_none_or(|fell| now.saturating_sub(fell) > WINDOW);
+        // What was held back to empty a queue is given back.
+        let line = self.line.take().map_or(0.0, |line| FALL * line);
+        let calm = self.since_fall(now);
         let since = self.heard.map_or(0, |heard| now.saturating_sub(heard)).clamp(0, WINDOW);
-        if calm { held * RISE_A_SECOND.powf(since as f64 / SECOND as f64) } else { held }
+        let by_itself = if calm > WINDOW {
+            held * RISE_A_SECOND.powf(since as f64 / SECOND as f64)
+        } else {
+            held
+        };
+        let risen = estimate.max(by_itself).min(UNTRIED * self.arriving(WINDOW, now));
+        let risen = risen.max(held).max(line);
+        let enough = f64::from(self.bounds.enough);
+        if risen >= enough {
+            if calm > STAYS {
+                self.wait = FIRST_TRY;
+            }
+            risen
+        } else if calm > self.wait {
+            self.wait = self.wait.saturating_mul(2).min(LATEST_TRY);
+            enough
+        } else {
+            risen
+        }
+    }
+
+    /// What is held where there is a queue.
+    #[allow(clippy::cast_precision_loss)]
+    fn fallen(&mut self, queue: i64, of: i64, estimate: f64, now: i64) -> f64 {
+        let held = f64::from(self.held);
+        if self.arriving(WINDOW, now) < LITTLE * held && !self.is_slowed(now) {
+            // What arrives is less than what could, so it is no measure; but the way is not free.
+            return held * FALL;
+        }
+        // Of the last moments alone: before, the line may have been another one.
+        let line = self.arriving(of, now);
+        self.line = Some(line);
+        let remains = 1.0 - queue as f64 / EMPTIED as f64;
+        let least = remains.clamp(STEEPEST_FALL, FALL) * line;
+        // Encoders overshoot, and repairs and headers take their part: still too much.
+        let is_useless = held <= least
+            && self.since_fall(now) > WINDOW
+            && self.fell.is_none_or(|fell| queue >= fell.queue);
+        let next = if is_useless {
+            held * FALL
+        } else if queue <= LONG_QUEUE && estimate < held {
+            least.max(estimate).min(held)
+        } else {
+            least.min(held)
+        };
+        let enough = f64::from(self.bounds.enough).min(held);
+        if is_useless || queue > ENDLESS_QUEUE { next } else { next.max(enough) }
     }
 
     fn take(&mut self, packet: Seen) {
@@ -218,14 +299,16 @@ impl Guard {
         }
     }
 
-    /// bit/s, by the browser's clock: a queue gives back what the line takes.
+    /// What arrives of what left in the last `time` ns; bit/s, by the browser's clock: a queue gives back what
+    /// the line takes.
     #[allow(clippy::cast_precision_loss)]
-    fn arriving(&self) -> f64 {
-        let arrivals = || self.packets.iter().filter_map(|packet| packet.arrival);
+    fn arriving(&self, time: i64, now: i64) -> f64 {
+        let young = || self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= time);
+        let arrivals = || young().filter_map(|packet| packet.arrival);
         let (Some(first), Some(last)) = (arrivals().min(), arrivals().max()) else {
             return 0.0;
         };
-        let came = self.packets.iter().filter(|packet| packet.arrival.is_some());
+        let came = young().filter(|packet| packet.arrival.is_some());
         let bytes: u64 = came.map(|packet| u64::from(packet.size)).sum();
         // Of a few packets at once nothing can be said: a second, or what there is of it.
         let span = last.saturating_sub(first).max(WINDOW / 4);
@@ -234,33 +317,43 @@ impl Guard {
 
     /// Whether packets arrive more slowly than they leave, and for a while: the line gives all it has.
     fn is_slowed(&self, now: i64) -> bool {
-        let age = |packet: &Seen| now.saturating_sub(packet.departure);
-        let is_slow = |ages: std::ops::Range<i64>| {
-            let seen = self.packets.iter().filter(|packet| ages.contains(&age(packet)));
-            let seen = seen.filter_map(|packet| Some((packet.departure, packet.arrival?)));
-            let (first, last) = (seen.clone().min(), seen.max());
-            first.zip(last).is_some_and(|(first, last)| {
-                let left = last.0.saturating_sub(first.0);
-                let arrived = last.1.saturating_sub(first.1);
-                arrived > left.saturating_mul(SLOWER) / 100
-            })
-        };
         // A way that became longer at one moment shows in one of the two.
-        is_slow(0..STANDING) && is_slow(STANDING..2 * STANDING)
+        self.is_slow(0..STANDING, now) && self.is_slow(STANDING..2 * STANDING, now)
+    }
+
+    /// Whether those that left so long ago arrive more slowly than they left.
+    fn is_slow(&self, ages: std::ops::Range<i64>, now: i64) -> bool {
+        let seen = self.packets.iter();
+        let seen = seen.filter(|p| ages.contains(&now.saturating_sub(p.departure)));
+        let seen = seen.filter_map(|packet| Some((packet.departure, packet.arrival?)));
+        let (first, last) = (seen.clone().min(), seen.max());
+        first.zip(last).is_some_and(|(first, last)| {
+            let left = last.0.saturating_sub(first.0);
+            let arrived = last.1.saturating_sub(first.1);
+            arrived > left.saturating_mul(SLOWER) / 100
+        })
+    }
+
+    /// By how much none of those that left in the last `time` ns was as quick as the quickest; none where they are
+    /// too few to tell.
+    fn queue(&self, time: i64, now: i64) -> Option<i64> {
+        let quickest = self.quickest.iter().map(|(_, way)| *way).min()?;
+        let young = self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= time);
+        let ways = young.filter_map(|p| Some(p.arrival?.saturating_sub(p.departure)));
+        let (count, least) =
+            ways.fold((0, i64::MAX), |(count, least), way| (count + 1, way.min(least)));
+        (count >= FEWEST).then(|| least.saturating_sub(quickest))
     }
 
     #[allow(clippy::cast_precision_loss)]
     fn health(&self, now: i64) -> Health {
         let lost = self.packets.iter().filter(|packet| packet.arrival.is_none()).count();
         let share = lost as f64 / self.packets.len().max(1) as f64;
-        let quickest = self.quickest.iter().map(|(_, way)| *way).min().unwrap_or_default();
-        let young = self.packets.iter().filter(|p| now.saturating_sub(p.departure) <= STANDING);
-        let ways = young.filter_map(|p| Some(p.arrival?.saturating_sub(p.departure)));
-        let (count, least) =
-            ways.fold((0, i64::MAX), |(count, least), way| (count + 1, way.min(least)));
-        let queue = least.saturating_sub(quickest);
-        if count >= FEWEST && queue > QUEUE {
-            Health::Queue(queue)
+        let sudden = self.queue(SUDDEN, now).filter(|queue| *queue > SUDDEN);
+        if let Some(queue) = self.queue(STANDING, now).filter(|queue| *queue > QUEUE) {
+            Health::Queue { queue, of: STANDING }
+        } else if let Some(queue) = sudden.filter(|_| self.is_slow(0..SUDDEN, now)) {
+            Health::Queue { queue, of: SUDDEN }
         } else if self.packets.len() >= FEWEST_FOR_LOSS && share > LOSS {
             Health::Loss(share)
         } else {

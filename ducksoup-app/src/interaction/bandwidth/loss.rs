@@ -108,7 +108,7 @@ impl LossRule {
     }
 
     fn within(&self, estimate: f64) -> f64 {
-        estimate.max(f64::from(self.bounds.min)).min(f64::from(self.bounds.max))
+        estimate.max(f64::from(self.bounds.enough)).min(f64::from(self.bounds.max))
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BOUNDS: Bounds = Bounds { min: 150_000, max: 1_000_000 };
+    const BOUNDS: Bounds = Bounds { min: 32_000, enough: 150_000, max: 1_000_000 };
 
     /// Reports one stream each second, 100 packets, of which so many are lost; the estimates.
     fn after(losses: &[i32]) -> Vec<Option<u32>> {
@@ -176,7 +176,7 @@ mod tests {
             for (ssrc, highest, lost, wait) in reports {
                 now += Duration::from_millis(wait);
                 if let Some(estimate) = rule.hear(&[Reported { ssrc, highest, lost }], now) {
-                    prop_assert!((BOUNDS.min..=BOUNDS.max).contains(&estimate));
+                    prop_assert!((BOUNDS.enough..=BOUNDS.max).contains(&estimate));
                 }
             }
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Longest wait for anything; a busy machine is slow.
 const LIMIT: Duration = Duration::from_secs(20);
 const SSRC: u32 = 77;
-const BOUNDS: Bounds = Bounds { min: 32_000, max: 500_000 };
+const BOUNDS: Bounds = Bounds { min: 32_000, enough: 32_000, max: 500_000 };
 
 /// A stream of sound from the server to a browser, and what comes back.
 struct Call {
@@ -36,7 +36,7 @@ impl Call {
         let (to, inputs) = mpsc::sync_channel(1000);
         let shared = Arc::new(Shared {
             gcc: Some(Gcc::new().unwrap()),
-            downlink: Mutex::new(Downlink { guard: Guard::new(BOUNDS), told: None }),
+            downlink: Mutex::new(Downlink::new(BOUNDS)),
             remb: Mutex::default(),
             connection: Connection(1),
             inputs: Inputs::new(to),
