@@ -425,7 +425,8 @@ impl Lane {
                 self.counts.packets += packets;
                 self.counts.bytes += bytes;
             }
-            Some(_) => self.counts.flow_errors += 1,
+            // All of them are lost, and one that could not even be rewritten.
+            Some(_) => self.counts.flow_errors += packets.max(1),
         }
         let news = failure.filter(|error| self.failing != Some(*error));
         self.failing = failure;
