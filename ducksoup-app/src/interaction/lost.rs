@@ -8,6 +8,7 @@
 const LONGEST: i64 = 100_000_000;
 /// The longest packet of Opus, in ns (RFC 6716, 2.1.4).
 const LONGEST_PACKET: i64 = 120_000_000;
+
 /// The packets around one that never came.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
@@ -52,7 +53,7 @@ impl Neighbours {
         let newest = self.newest.filter(|_| self.length > 0)?;
         // What lies behind has wrapped round.
         let ahead = i64::from(sequence.wrapping_sub(newest.sequence));
-        let packets = ((length + self.length / 2) / self.length).max(1);
+        let packets = (length.saturating_add(self.length / 2) / self.length).max(1);
         let last = ahead.saturating_add(packets).saturating_sub(1);
         (ahead > 0 && last.saturating_mul(self.length) <= LONGEST).then(|| Missing {
             time: newest.time.saturating_add(ahead.saturating_mul(self.length)),
