@@ -54,7 +54,7 @@ pub(crate) struct Rules {
 
 /// What a piece holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Content {
+pub enum Content {
     /// Something that is heard, for all we know.
     Sound,
     /// Nothing that is heard (see `quiet.rs`).

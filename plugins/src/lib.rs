@@ -24,6 +24,9 @@ pub mod keyframes;
 mod laying;
 mod quiet;
 
+pub use laying::Content;
+pub use quiet::listen_to;
+
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     ducksoupmixer::register(plugin)?;
     fxcontrol::register(plugin)?;

@@ -25,7 +25,8 @@ pub(crate) fn listen(samples: &[f64], channels: usize, rate: usize) -> Content {
 
 /// The same of a buffer of raw sound, in what decoders give: S16 and F32 in the order of this machine. Of
 /// all else nothing is known.
-pub(crate) fn listen_to(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> Content {
+#[must_use]
+pub fn listen_to(buffer: &gst::BufferRef, info: &gst_audio::AudioInfo) -> Content {
     let Ok(bytes) = buffer.map_readable() else {
         return Content::Sound;
     };

@@ -3,10 +3,12 @@
 //! A peer's incoming track on its way to the mixer: what [`pipelines`](super::pipelines) describes,
 //! as a bin.
 
+use super::concealment;
 use super::effort::Effort;
 use super::overlay::Overlay;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
 use super::sdp::{Codec, Kind};
+use super::step;
 use gst::prelude::*;
 use gstducksoup::fxcontrol::FxControl;
 
@@ -59,6 +61,12 @@ impl Chain {
             let end = open_end(&bin, direction).ok_or_else(shape)?;
             let ghost = gst::GhostPad::builder_with_target(&end).map_err(|_| shape())?;
             bin.add_pad(&ghost.name(name).build()).map_err(|_| shape())?;
+        }
+        if kind == Kind::Audio {
+            concealment::watch(&bin);
+            if let Some(encoder) = bin.by_name("encoder") {
+                step::keep(&encoder);
+            }
         }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
         let effort = Effort::of(&bin);

@@ -8,6 +8,8 @@
 //! | [`terms`] | what the first joiner sets for all (pure) |
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
+//! | `lost`, `concealment` | sound that never came (pure; what is done about it) |
+//! | `step` | sound in step with its encoder |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
@@ -36,6 +38,7 @@ pub mod candidates;
 pub mod capture;
 pub mod carrier;
 pub mod chain;
+mod concealment;
 pub mod counters;
 pub mod effects;
 mod effort;
@@ -48,6 +51,7 @@ mod hearing;
 pub mod input;
 pub mod journal;
 pub mod lifecycle;
+mod lost;
 pub mod measures;
 pub mod meter;
 pub mod naming;
@@ -64,6 +68,7 @@ mod silence;
 pub mod stage;
 mod standing;
 pub mod stats;
+mod step;
 pub mod template;
 pub mod terms;
 pub mod timeline;

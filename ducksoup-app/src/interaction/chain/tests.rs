@@ -349,3 +349,82 @@ fn a_property_that_the_encoder_does_not_have_is_named() {
     let error = error.expect_err("refused").to_string();
     assert!(error.contains("config/gst.yml") && error.contains("no-such-thing"), "{error}");
 }
+
+/// A tone as a browser sends it, in packets of 20 ms.
+fn tone(packets: u32) -> Vec<gst::Buffer> {
+    let mut harness = gst_check::Harness::new_parse(&format!(
+        "audiotestsrc num-buffers={packets} samplesperbuffer=960 freq=1000 \
+         ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=111"
+    ));
+    harness.play();
+    (0..packets).map(|_| harness.pull().expect("a packet")).collect()
+}
+
+/// The powers of pieces of 20 ms of a decoded stream, in the order of time.
+fn powers(packets: Vec<gst::Buffer>) -> Vec<f64> {
+    let mut harness = gst_check::Harness::new("opusdec");
+    harness.set_src_caps_str("audio/x-opus,rate=48000,channels=1,channel-mapping-family=0");
+    let mut samples = Vec::new();
+    for packet in packets {
+        harness.push(packet).expect("taken");
+        while let Some(raw) = harness.try_pull() {
+            let bytes = raw.map_readable().expect("readable");
+            let (pairs, _) = bytes.as_chunks::<2>();
+            samples.extend(pairs.iter().map(|pair| f64::from(i16::from_ne_bytes(*pair))));
+        }
+    }
+    let power = |piece: &[f64]| piece.iter().map(|sample| sample * sample).sum::<f64>();
+    samples.chunks_exact(960).map(power).collect()
+}
+
+#[test]
+fn sound_that_never_came_is_made_up_for_the_files_and_left_to_the_receivers_to_make_up() {
+    let rig = Rig::embedded();
+    let stamp = |packet: &gst::BufferRef| {
+        let bytes = packet.map_readable().expect("readable");
+        u32::from_be_bytes(*bytes[4..].first_chunk().expect("RTP"))
+    };
+    for (fx, withheld) in
+        [("volume volume=0.5 name=voice", vec![20, 30, 31]), ("pitch pitch=1.1 name=voice", vec![])]
+    {
+        let chain = rig.build(RecordingMode::Forced, Codec::Opus, rig.values());
+        chain.fx().expect("a slot").set_property("fx", fx);
+        let wet = Arc::new(Mutex::new(Vec::new()));
+        let to = wet.clone();
+        let tee = chain.bin.by_name("wet").and_then(|tee| tee.static_pad("sink")).expect("a tee");
+        tee.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            to.lock().expect("never poisoned").extend(info.buffer().cloned());
+            gst::PadProbeReturn::Ok
+        });
+        let mut harness = gst_check::Harness::with_element(&chain.bin, Some("sink"), Some("src"));
+        let caps = "application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=111";
+        harness.set_src_caps_str(caps);
+        let length = 20_000_000_u64;
+        for (place, packet) in (0..).zip(tone(50)) {
+            if ![20, 30, 31].contains(&place) {
+                harness.push(packet).expect("taken");
+                continue;
+            }
+            let lost = gst::Structure::builder("GstRTPPacketLost")
+                .field("seqnum", 0_u32)
+                .field("timestamp", place * length)
+                .field("duration", length);
+            harness.push_event(gst::event::CustomDownstream::new(lost.build()));
+        }
+        let sent: Vec<u32> =
+            std::iter::from_fn(|| harness.try_pull()).map(|packet| stamp(&packet)).collect();
+        let wet = std::mem::take(&mut *wet.lock().expect("never poisoned"));
+        let first = *sent.first().expect("something is sent");
+        let all: Vec<u32> = (0..wet.len() as u32).filter(|n| !withheld.contains(n)).collect();
+        let place = |stamp: &u32| (stamp.wrapping_sub(first) + 480) / 960;
+        let sent: Vec<u32> = sent.iter().map(place).collect();
+        assert_eq!(sent, all, "{fx}");
+        assert!(wet.len() > 40, "{fx}: {} packets", wet.len());
+        let powers = powers(wet);
+        let usual = powers[10];
+        for (piece, power) in powers.iter().enumerate().skip(10) {
+            // What is made up fades, but is not silent.
+            assert!(*power > usual / 10.0, "{fx}: {piece}: {power} of {usual}");
+        }
+    }
+}
