@@ -92,6 +92,8 @@ const FALL: f64 = 0.85;
 /// Within what time, in ns, a queue is to be gone. Ours: of what arrives, the part that the queue is of this time is
 /// left out, so that the rest of the line empties it.
 const EMPTIED: i64 = SECOND;
+/// How long it is remembered what a line took while a queue stood, in ns; ours: until the queue is gone.
+const KNOWN: i64 = 2 * EMPTIED;
 /// What remains at least, however long the queue is; ours: a picture is still one.
 const STEEPEST_FALL: f64 = 0.4;
 /// Pictures are tried again after so long without trouble, and at the latest after the second one. Ours: a
@@ -135,8 +137,8 @@ pub(super) struct Guard {
     /// The quickest way of each second of the [`MEMORY`]: when it began, and how long.
     quickest: VecDeque<(i64, i64)>,
     fell: Option<Fall>,
-    /// What arrived while a queue stood, in bit/s, until it is gone.
-    line: Option<f64>,
+    /// What arrived while a queue stood, in bit/s, until it is gone; and when that was.
+    line: Option<(i64, f64)>,
     /// How long to wait until pictures are tried again, where there is not enough for them.
     wait: i64,
     /// The newest departure of the feedback before.
@@ -217,7 +219,7 @@ impl Guard {
     fn risen(&mut self, estimate: f64, now: i64) -> f64 {
         let held = f64::from(self.held);
         // What was held back to empty a queue is given back.
-        let line = self.line.take().map_or(0.0, |line| FALL * line);
+        let line = self.line.take().map_or(0.0, |(_, line)| FALL * line);
         let calm = self.since_fall(now);
         let since = self.heard.map_or(0, |heard| now.saturating_sub(heard)).clamp(0, WINDOW);
         let by_itself = if calm > WINDOW {
@@ -245,13 +247,17 @@ impl Guard {
     #[allow(clippy::cast_precision_loss)]
     fn fallen(&mut self, queue: i64, of: i64, estimate: f64, now: i64) -> f64 {
         let held = f64::from(self.held);
-        if self.arriving(WINDOW, now) < LITTLE * held && !self.is_slowed(now) {
+        let is_full = self.is_slowed(now) || self.lost() > LOSS;
+        if self.arriving(WINDOW, now) < LITTLE * held && !is_full {
             // What arrives is less than what could, so it is no measure; but the way is not free.
             return held * FALL;
         }
-        // Of the last moments alone: before, the line may have been another one.
-        let line = self.arriving(of, now);
-        self.line = Some(line);
+        // Of the last moments alone: before, the line may have been another one. While the queue goes, less is
+        // sent than the line takes: then what it took before counts.
+        let arrives = self.arriving(of, now);
+        let before =
+            self.line.filter(|(at, line)| *line > arrives && now.saturating_sub(*at) < KNOWN);
+        let (_, line) = *self.line.insert(before.unwrap_or((now, arrives)));
         let remains = 1.0 - queue as f64 / EMPTIED as f64;
         let least = remains.clamp(STEEPEST_FALL, FALL) * line;
         // Encoders overshoot, and repairs and headers take their part: still too much.
@@ -345,10 +351,15 @@ impl Guard {
         (count >= FEWEST).then(|| least.saturating_sub(quickest))
     }
 
+    /// The share that is lost.
     #[allow(clippy::cast_precision_loss)]
-    fn health(&self, now: i64) -> Health {
+    fn lost(&self) -> f64 {
         let lost = self.packets.iter().filter(|packet| packet.arrival.is_none()).count();
-        let share = lost as f64 / self.packets.len().max(1) as f64;
+        lost as f64 / self.packets.len().max(1) as f64
+    }
+
+    fn health(&self, now: i64) -> Health {
+        let share = self.lost();
         let sudden = self.queue(SUDDEN, now).filter(|queue| *queue > SUDDEN);
         if let Some(queue) = self.queue(STANDING, now).filter(|queue| *queue > QUEUE) {
             Health::Queue { queue, of: STANDING }

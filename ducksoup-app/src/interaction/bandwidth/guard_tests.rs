@@ -152,6 +152,26 @@ fn a_queue_that_grows_fast_is_seen_within_a_quarter_of_a_second_and_a_stall_is_n
 }
 
 #[test]
+fn a_line_that_loses_most_is_known_by_what_comes_through() {
+    let mut line = Line::new();
+    line.send(1_500_000, 3000, FAIR, |held| held);
+    line.late = 800 * MILLISECOND;
+    // Four of five find no place in a full queue.
+    let (departure, mut feedback) = (line.now, Vec::new());
+    for n in 0..160 {
+        let departure = departure + n * 5 * MILLISECOND;
+        let arrival =
+            (n % 5 == 0).then_some(departure + APART + 900 * MILLISECOND + n * MILLISECOND);
+        feedback.push(Seen { departure, arrival, size: SIZE });
+        if n % 8 == 7 {
+            line.guard.hear(&feedback, BOUNDS.max);
+            feedback.clear();
+        }
+    }
+    assert!(line.guard.held < BOUNDS.enough, "{}", line.guard.held);
+}
+
+#[test]
 fn pictures_stop_where_sound_alone_has_room_and_are_tried_ever_more_rarely() {
     let mut line = Line::new();
     let narrow = Weather { capacity: 80_000, ..FAIR };
