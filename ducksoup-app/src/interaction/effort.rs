@@ -24,12 +24,13 @@ enum Work {
 }
 
 impl Work {
-    /// What becomes of a buffer of that running time.
+    /// What becomes of a buffer of that running time. What is handled is dropped, and once only: Drop releases it
+    /// twice (GStreamer 1.22).
     fn fate(self, time: Option<gst::ClockTime>) -> gst::PadProbeReturn {
         match self {
             Self::Proving => gst::PadProbeReturn::Ok,
-            Self::Resting => gst::PadProbeReturn::Drop,
-            Self::Due(from) if time.is_some_and(|time| time < from) => gst::PadProbeReturn::Drop,
+            Self::Resting => gst::PadProbeReturn::Handled,
+            Self::Due(from) if time.is_some_and(|time| time < from) => gst::PadProbeReturn::Handled,
             Self::Due(_) => gst::PadProbeReturn::Remove,
         }
     }
@@ -83,7 +84,7 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gst::PadProbeReturn::{Drop, Ok, Remove};
+    use gst::PadProbeReturn::{Handled, Ok, Remove};
 
     #[test]
     fn the_whole_table() {
@@ -91,8 +92,8 @@ mod tests {
         let due = Work::Due(warm);
         for (work, proven, fates) in [
             (Work::Proving, Work::Resting, [Ok, Ok, Ok, Ok]),
-            (Work::Resting, Work::Resting, [Drop, Drop, Drop, Drop]),
-            (due, due, [Remove, Drop, Drop, Remove]),
+            (Work::Resting, Work::Resting, [Handled, Handled, Handled, Handled]),
+            (due, due, [Remove, Handled, Handled, Remove]),
         ] {
             assert_eq!(work.proven(), proven, "{work:?}");
             let times = [None, Some(zero), Some(before), Some(warm)];

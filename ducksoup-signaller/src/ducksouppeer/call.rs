@@ -257,7 +257,8 @@ fn report_capture_times(webrtcbin: &gst::Bin) {
     }
 }
 
-/// Lets media end at this pad: an open end would be an error.
+/// Lets media end at this pad: an open end would be an error. What is handled is dropped, and once only: Drop releases
+/// it twice (GStreamer 1.22).
 pub(super) fn drop_everything(pad: &gst::Pad) {
-    pad.add_probe(MEDIA, |_, _| gst::PadProbeReturn::Drop);
+    pad.add_probe(MEDIA, |_, _| gst::PadProbeReturn::Handled);
 }

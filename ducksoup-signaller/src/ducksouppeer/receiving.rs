@@ -98,7 +98,7 @@ impl Track {
         let pad =
             gst::GhostPad::builder_from_template_with_target(&template, &inner)?.name(name).build();
         pad.add_probe(MEDIA, |pad, _| {
-            if pad.is_linked() { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Drop }
+            if pad.is_linked() { gst::PadProbeReturn::Ok } else { gst::PadProbeReturn::Handled }
         });
         let track = Arc::new(Self { bin, entrance, pad, state: Mutex::default() });
         track.ask_through();

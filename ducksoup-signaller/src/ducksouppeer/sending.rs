@@ -171,7 +171,7 @@ impl Sending {
         let sending = Arc::downgrade(self);
         self.end.add_probe(MEDIA | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
             let Some(sending) = sending.upgrade() else {
-                return gst::PadProbeReturn::Drop;
+                return gst::PadProbeReturn::Handled;
             };
             match &info.data {
                 Some(gst::PadProbeData::Event(event)) => sending.note(event),
@@ -183,7 +183,7 @@ impl Sending {
                             info.flow_res = Err(gst::FlowError::Eos);
                             return gst::PadProbeReturn::Handled;
                         }
-                        Gate::Closed | Gate::Waiting => return gst::PadProbeReturn::Drop,
+                        Gate::Closed | Gate::Waiting => return gst::PadProbeReturn::Handled,
                     }
                 }
                 _ => {}
