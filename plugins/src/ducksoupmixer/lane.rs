@@ -383,10 +383,11 @@ impl Lane {
         (self.phase == Phase::Open && self.is_idle()).then_some(ticket)
     }
 
-    /// The next packets that came before `ticket`; none when all of them came too late.
-    pub(super) fn take_before(&mut self, ticket: u64) -> Vec<Departure> {
+    /// The next packets up to `ticket`, which a lane that changed its receiver may share with another one; none when all
+    /// of them came too late.
+    pub(super) fn take_until(&mut self, ticket: u64) -> Vec<Departure> {
         let mut departures = Vec::new();
-        while departures.len() < BATCH && self.fifo.peek().is_some_and(|next| next.ticket < ticket)
+        while departures.len() < BATCH && self.fifo.peek().is_some_and(|next| next.ticket <= ticket)
         {
             departures.extend(self.take());
         }

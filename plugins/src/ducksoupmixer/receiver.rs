@@ -375,7 +375,7 @@ impl Shared {
             let others = waiting.filter(|(_, other)| *other != id).map(|(ticket, _)| ticket);
             let until = others.min().unwrap_or(u64::MAX);
             let Some(lane) = self.lane(id) else { break };
-            let departures = lane.take_before(until);
+            let departures = lane.take_until(until);
             if !departures.is_empty() {
                 return Some((id, Work::Send { pad: lane.pad().clone(), departures }));
             }

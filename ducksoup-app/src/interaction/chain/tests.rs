@@ -389,6 +389,7 @@ fn sound_that_never_came_is_made_up_for_the_files_and_left_to_the_receivers_to_m
     {
         let chain = rig.build(RecordingMode::Forced, Codec::Opus, rig.values());
         chain.fx().expect("a slot").set_property("fx", fx);
+        chain.begin(gst::ClockTime::ZERO);
         let wet = Arc::new(Mutex::new(Vec::new()));
         let to = wet.clone();
         let tee = chain.bin.by_name("wet").and_then(|tee| tee.static_pad("sink")).expect("a tee");
