@@ -55,7 +55,7 @@ describe("a participant at home", { skip }, () => {
       await together([
         study.conversation("address", async (conversation) => {
           const [home] = homes;
-          const peer = { duration: 20 };
+          const peer = { duration: 24 };
           const raised = { frequency: ann.frequency * 1.25 };
           const moving = await conversation.join(ann, {
             browser: browsers[0].browser,

@@ -34,6 +34,8 @@ import { UNTRIED, allowing, available, judged } from "./uplink.js";
  * `disconnected` some 5 s after the last packet, and seldom heal later than 15 s after it.
  */
 const PATIENCE = 5000;
+/** In a description: the browser is told which packet came when, and finds out what it may send (transport-wide feedback). */
+const FEEDBACK = " transport-cc";
 
 /** How often it is felt whether the connection lives, in ms; ours: a second is soon enough for what takes longer to cure. */
 const PULSE_PERIOD = 1000;
@@ -257,13 +259,20 @@ export class Peer {
     if (found === "alive" && this.#rose) this.#judgeUplink(available(stats), now);
   }
 
+  /** What there is to send that a try could find room for, in bit/s: nothing without pictures, or where it is not by trying that the browser learns what it may send. */
+  #wanted() {
+    const sends = this.#connection.getSenders().some(({ track }) => track?.kind === "video" && track.readyState !== "ended");
+    const tries = this.#connection.remoteDescription?.sdp.includes(FEEDBACK);
+    return sends && tries ? WHOLE : 0;
+  }
+
   /**
    * @param {number | undefined} bitrate bit/s
    * @param {number} now ms
    */
   #judgeUplink(bitrate, now) {
     const before = this.#uplink.allowed;
-    const { uplink, due } = judged(this.#uplink, bitrate, WHOLE, now);
+    const { uplink, due } = judged(this.#uplink, bitrate, this.#wanted(), now);
     this.#uplink = uplink;
     // Only what is more than before makes the browser try, so the first time needs something before.
     if (due) this.#enqueue(() => this.#allow(before === undefined ? [Number(uplink.allowed) - 1, Number(uplink.allowed)] : [Number(uplink.allowed)]));

@@ -11,8 +11,8 @@
 
 /** How long nothing comes before somebody looks whether the server is there, in ms. Ours: above the 2.5 s between two checks. */
 const QUIET = 2600;
-/** How long the old way may take to heal after the server was reached anew, in ms. Ours: a healed one is back within 1 s (docs/network.md). */
-const SETTLING = 1000;
+/** How long the old way may take to heal after the server was reached anew, in ms. Ours: a healed one is back within 1 s (docs/network.md), and a server that stands still for a moment, though its door opens, mostly goes on within so much. */
+const SETTLING = 3000;
 
 /**
  * - `received`: all that ever came, in the unit of {@link received}

@@ -470,7 +470,7 @@ test("media that fall silent while the server can be reached: the call joins aga
   assert.deepEqual(sockets[2].said, []);
   assert.deepEqual(sockets[2].closes, [1000]);
   assert.deepEqual(kinds(), []);
-  await clock.pass(2000);
+  await clock.pass(4000);
   assert.deepEqual(kinds(), ["reconnecting"]);
   await clock.pass(600);
   assert.equal(sockets.length, 4);

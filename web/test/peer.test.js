@@ -217,6 +217,7 @@ test("a connection that falls silent is broken as soon as the server is there by
   assert.equal(tries, 0, "nobody asks while all is well");
   for (let count = 0; count < 3; count++) assert.deepEqual(await second(59), []);
   assert.equal(tries, 1);
+  for (let count = 0; count < 2; count++) assert.deepEqual(await second(59), []);
   assert.deepEqual(await second(59), [true]);
   peer.close();
   await clock.pass(60_000);
@@ -272,4 +273,26 @@ test("a way up that stays narrow is tried by itself, and the server hears nothin
   peer.negotiate(offer());
   await settle();
   assert.equal(read.at(-1), read[length - 1], "the server's own offers are read alike");
+});
+
+test("without pictures, or where the server says what may be sent, nothing is tried", async () => {
+  const described = connection.setRemoteDescription.bind(connection);
+  let read = 0;
+  connection.setRemoteDescription = async (offer) => (read++, described(offer));
+  peer.negotiate(offer());
+  connection.connectionState = "connected";
+  connection.onconnectionstatechange();
+  const narrow = async () => {
+    for (let count = 0; count < 30; count++) {
+      connection.report = [{ type: "candidate-pair", nominated: true, availableOutgoingBitrate: 64_000, bytesReceived: clock.now() + 1 }];
+      await clock.pass(1000);
+    }
+  };
+  connection.senders = connection.senders.filter(({ track }) => track.kind === "audio");
+  await narrow();
+  assert.equal(read, 1);
+  connection.addTrack({ kind: "video" });
+  connection.remoteDescription.sdp = "v=0\r\nm=video 9 RTP 96\r\na=rtcp-fb:96 goog-remb\r\n";
+  await narrow();
+  assert.equal(read, 1);
 });

@@ -35,8 +35,8 @@ pub struct Chain {
     pub bin: gst::Bin,
     /// What shows the run's time, where that is wished for.
     overlay: Option<Overlay>,
-    /// How much work its encoder has, where it has one.
-    effort: Effort,
+    /// How much work its encoder of pictures has, where it has one.
+    effort: Option<Effort>,
 }
 
 impl Chain {
@@ -69,7 +69,7 @@ impl Chain {
             }
         }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
-        let effort = Effort::of(&bin);
+        let effort = (kind == Kind::Video).then(|| Effort::of(&bin));
         let chain = Self { codec, bin, overlay, effort };
         if mode.effects && chain.fx().is_none() {
             return Err(ChainError::Shape(kind, "no fxcontrol called fx"));
@@ -117,7 +117,9 @@ impl Chain {
         if let Some(overlay) = &self.overlay {
             overlay.begin(origin);
         }
-        self.effort.begin(origin);
+        if let Some(effort) = &self.effort {
+            effort.begin(origin);
+        }
     }
 
     /// A new source pad behind the tee called `tee`, where there is one.

@@ -64,7 +64,8 @@ fn mark(encoded: &gst::Pad, decoded: &gst::Pad) {
     });
 }
 
-/// Keeps packets from the payloader whose last samples are marked: without them, they would have left before.
+/// Keeps packets from the payloader whose last samples are marked. In step with the encoder (`step.rs`) such a packet is
+/// made up from its first sample on; out of step, some of it is not.
 fn withhold(raw: &gst::Pad, paid: &gst::Pad) {
     let inventing = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&inventing);

@@ -395,6 +395,12 @@ impl Peer {
         self.keyframe_at = Some(at);
     }
 
+    /// Whether [`Self::begin`] was called: it is not for one who comes between the start and t0.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.beginning.is_known()
+    }
+
     /// When [`Self::ask_browser`] has something to do.
     #[must_use]
     pub fn keyframe_at(&self) -> Option<Instant> {

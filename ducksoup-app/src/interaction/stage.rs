@@ -434,7 +434,7 @@ impl Stage {
             return;
         };
         let origin = if now < t0.running_time { t0.running_time } else { now + lead() };
-        if origin > t0.running_time {
+        if origin > t0.running_time || !peer.has_begun() {
             peer.begin(t0.running_time, origin, Instant::now() + LEAD);
         }
         let offset = origin.saturating_sub(t0.running_time).nseconds();

@@ -3,7 +3,8 @@
 //! Keeps sound in step with its encoder, which waits until a frame is full. Browsers send packets as long as one;
 //! but wherever sound is led back to its place (`fxcontrol`), by some ms, the end of each packet comes to lie
 //! within a frame and waits for the next packet, up to 20 ms, from then on and for good. So a piece in which nothing is
-//! heard loses as much of its end as would wait. A receiver goes on for that long by itself, and files have silence there.
+//! heard loses as much of its end as would wait, where pieces are as long as frames: shorter ones, as of a ramp or of an
+//! effect of its own pace, wait anyway. A receiver goes on for that long by itself, and files have silence there.
 //! The decision is pure.
 
 use gst::prelude::*;
@@ -23,15 +24,15 @@ struct Frames {
 }
 
 impl Frames {
-    /// How much of a piece of so many samples would have to wait.
+    /// How much at the end of a piece of so many samples would have to wait, and would not if it were left out: of a
+    /// piece that is no whole number of frames, nothing is gained.
     const fn beyond(self, samples: u64) -> u64 {
-        (self.kept + samples) % self.length
+        if samples.is_multiple_of(self.length) { self.kept } else { 0 }
     }
 
     /// Takes such a piece; how much of it is to be left out, at its end.
     fn take(&mut self, samples: u64, content: Content) -> u64 {
-        let beyond = self.beyond(samples);
-        let out = if content == Content::Quiet && beyond <= samples { beyond } else { 0 };
+        let out = if content == Content::Quiet { self.beyond(samples) } else { 0 };
         self.kept = (self.kept + samples - out) % self.length;
         out
     }
@@ -151,9 +152,13 @@ mod tests {
             (120, Sound, 0, 120),
             (1920, Quiet, 120, 0),
             (700, Sound, 0, 700),
-            // Not enough of it.
             (100, Quiet, 0, 800),
             (960, Quiet, 800, 0),
+            // The pieces of a ramp.
+            (240, Quiet, 0, 240),
+            (240, Quiet, 0, 480),
+            (240, Quiet, 0, 720),
+            (240, Quiet, 0, 0),
         ] {
             assert_eq!((frames.take(samples, content), frames.kept), (out, kept), "{samples}");
         }

@@ -184,6 +184,12 @@ impl Beginning {
         self.0.store(at.nseconds(), Ordering::Relaxed);
     }
 
+    /// Whether it is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != u64::MAX
+    }
+
     /// The pace of what belongs there.
     fn pace(&self, at: gst::ClockTime) -> Pace {
         if at.nseconds() < self.0.load(Ordering::Relaxed) { Pace::Settling } else { Pace::Steady }

@@ -11,7 +11,7 @@ use super::routing::{self, Kind, Stream, Wanted};
 use super::share::{self, Share, Terms};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A source pad and where it belongs.
@@ -33,6 +33,8 @@ pub(super) struct Switchboard {
     edges: BTreeMap<u32, u32>,
     /// What each receiver can take, bit/s.
     estimates: BTreeMap<String, u32>,
+    /// The source pads that were last told to pause.
+    paused: BTreeSet<u32>,
     running: bool,
     next_id: u32,
     next_sink: u32,
@@ -252,8 +254,8 @@ impl Switchboard {
         Errands { newcomers: Vec::new(), shares: self.shares(terms) }
     }
 
-    fn shares(&self, terms: Terms) -> Vec<(MixerSinkPad, u32)> {
-        if self.estimates.is_empty() {
+    fn shares(&mut self, terms: Terms) -> Vec<(MixerSinkPad, u32)> {
+        if self.estimates.is_empty() && self.paused.is_empty() {
             return Vec::new();
         }
         let routes = self.edges.iter().filter_map(|(src, sink)| {
@@ -265,10 +267,14 @@ impl Switchboard {
             })
         });
         let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), terms);
-        for (id, route) in &self.routes {
-            let paused = shares.paused.contains(id);
-            route.receiver.with(*id, |lane| lane.set_paused(paused));
+        // Only of those that change: telling wakes a receiver's threads.
+        for id in shares.paused.symmetric_difference(&self.paused) {
+            if let Some(route) = self.routes.get(id) {
+                let paused = shares.paused.contains(id);
+                route.receiver.with(*id, |lane| lane.set_paused(paused));
+            }
         }
+        self.paused = shares.paused;
         let news = shares.told.into_iter().filter_map(|(sink, bitrate)| {
             let pad = self.sinks.get(&sink)?;
             let told = lock(&pad.imp().state).told;

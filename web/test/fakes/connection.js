@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 export const ANSWER = "v=0\r\nm=audio 9 RTP 111\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\nm=video 9 RTP 96\r\n";
-export const OFFER = "v=0\r\nm=audio 9 RTP 111\r\nm=video 9 RTP 96\r\n";
+export const OFFER = "v=0\r\nm=audio 9 RTP 111\r\nm=video 9 RTP 96\r\na=rtcp-fb:96 transport-cc\r\n";
 
 /** A peer connection that writes down what is done to it; each description takes as long as the test wants. */
 export class FakeConnection {
