@@ -90,7 +90,6 @@ const MUST = {
   pipeline_started: ["user", "recording_prefix"],
   pipeline_stopped: ["user"],
   pipeline_deleted: ["user"],
-  gstreamer_pli_requested: ["user"],
   server_signaling_state_changed: ["user", "value"],
   server_selected_candidate_pair: ["user", "value"],
   client_selected_candidate_pair: ["user", "source", "payload"],
@@ -105,6 +104,11 @@ const MUST = {
   file_finished: ["user", "file"],
   rtcp_received: ["user", "packets"],
   rtcp_sent: ["user", "packets"],
+};
+
+/** The same where pictures are only forwarded: who receives them asks whoever encodes them. @type {Record<string, string[]>} */
+const MUST_WHERE_NOTHING_IS_ENCODED = {
+  gstreamer_pli_requested: ["user", "cause"],
 };
 
 /** @type {Record<string, string[]>} the same of the global log */
@@ -296,6 +300,8 @@ describe("the logs", () => {
     const password = "never-to-be-told";
     /** @type {Entry[]} */
     let log = [];
+    /** @type {Entry[]} */
+    let forwarded = [];
     let data = "";
     const settings = {
       DUCKSOUP_LOG_LEVEL: "4",
@@ -325,11 +331,18 @@ describe("the logs", () => {
         await Promise.all([annPage, benPage].map((page) => page.event("end", { limit: 60_000 })));
         log = await interactionLog(study, conversation);
       });
+      await study.conversation("forwarded", async (conversation) => {
+        const peer = { duration: 4, videoFormat: "VP8", recordingMode: "bypass" };
+        const pages = await Promise.all([ann, ben].map((person) => conversation.join(person, { peer })));
+        await Promise.all(pages.map((page) => page.event("end", { limit: 60_000 })));
+        forwarded = await interactionLog(study, conversation);
+      });
     });
 
-    for (const entry of log) assertDocumented(entry, "i", table);
+    for (const entry of [...log, ...forwarded]) assertDocumented(entry, "i", table);
     for (const entry of global) assertDocumented(entry, "g", table);
     assertHolds(log, MUST);
+    assertHolds(forwarded, MUST_WHERE_NOTHING_IS_ENCODED);
     assertHolds(global, MUST_GLOBALLY);
     assertTimes(log);
     assertDiscreet([...log, ...global], [password], data);

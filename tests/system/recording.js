@@ -55,9 +55,10 @@ async function ask(path, ...args) {
 
 /**
  * @param {string} path
+ * @param {boolean} live
  * @returns {Promise<FrameRead[]>}
  */
-async function readFrames(path) {
+async function readFrames(path, live) {
   const { width, height, channels } = PICTURE;
   const entries = "frame=best_effort_timestamp_time,width,height,key_frame";
   const [{ frames }, pixels] = await Promise.all([
@@ -76,7 +77,7 @@ async function readFrames(path) {
         "-enc_time_base",
         "-1",
       ],
-      ...["-vf", `scale=${width}:${height}`, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+      ...["-vf", `${live ? "setpts=N," : ""}scale=${width}:${height}`, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
     ]),
   ]);
   const size = width * height * channels;
@@ -114,7 +115,7 @@ async function readSound(path, live) {
  * Decodes a whole file.
  * @param {string} path
  * @param {{live?: boolean}} [options] `live`: somebody else's, of packets with the times at which they came,
- *   which may go back by some ms
+ *   which may be the same, or go back: a machine that is busy lets many come at once
  * @returns {Promise<Recording>}
  * @throws when any reader complains about anything
  */
@@ -125,7 +126,7 @@ export async function readRecording(path, { live = false } = {}) {
   );
   return {
     streams: byKind,
-    frames: byKind.video ? await readFrames(path) : [],
+    frames: byKind.video ? await readFrames(path, live) : [],
     sound: byKind.audio ? await readSound(path, live) : null,
   };
 }
