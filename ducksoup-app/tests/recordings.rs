@@ -280,11 +280,12 @@ fn a_server_that_is_killed_is_completed_by_the_next_one_which_leaves_what_still_
     std::thread::sleep(random_moment());
     let folder = &house.interaction("study", "dead");
     // All at once: a stage whose server dies finishes its files by itself, and a server whose stage
-    // dies sees to its run.
-    let (server, stages) = (house.served.pid(), house.stages());
-    stages.iter().for_each(|stage| kill_process(*stage, Signal::STOP).unwrap());
-    kill(Pid::from_raw(i32::try_from(server).unwrap()).unwrap());
-    stages.into_iter().for_each(kill);
+    // dies sees to its run. So the server stands still first. (Stages cannot: they go on when their parent
+    // dies, as POSIX wants it of orphans.)
+    let server = Pid::from_raw(i32::try_from(house.served.pid()).unwrap()).unwrap();
+    kill_process(server, Signal::STOP).unwrap();
+    house.stages().into_iter().for_each(kill);
+    kill(server);
     drop(house);
     // What a death in the middle of a write leaves.
     let torn = dry(folder, "ben", 1);
