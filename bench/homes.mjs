@@ -11,16 +11,15 @@
  */
 
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
+import { keepConnections } from "../tests/system/connections.js";
 import { Home } from "../tests/system/home.js";
 import { moveOut, withoutHosts } from "../tests/system/hosts.js";
 import { people } from "../tests/system/people.js";
-import { program } from "../tests/system/server.js";
+import { freePort, program } from "../tests/system/server.js";
 import { Study } from "../tests/system/study.js";
 import { until, within } from "../tests/system/until.js";
 import { FAULT_HEAD, WAY_HEAD, faultRow, wayRow } from "./homes_table.mjs";
@@ -88,15 +87,6 @@ if (faults.length + ways.length === 0) throw new Error(`no such network: ${value
 const reason = await withoutHosts();
 if (reason) throw new Error(reason);
 await moveOut();
-
-async function freePort() {
-  const probe = createServer().listen(0);
-  await once(probe, "listening");
-  const { port } = /** @type {import("node:net").AddressInfo} */ (probe.address());
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
 
 /** The one at home, and the other one, whoever's page was there first. @param {import("../tests/system/study.js").Conversation} conversation */
 const both = ({ participants }) => [ann, ben].map(({ userId }) => {
@@ -173,19 +163,6 @@ async function call(study, home, { seconds, policy }, body) {
   }
   if (!result) throw new Error("no call");
   return result;
-}
-
-/** Runs in the page: keeps each connection, for its statistics. */
-function keepConnections() {
-  const page = /** @type {any} */ (window);
-  page.connections = [];
-  page.RTCPeerConnection = class extends RTCPeerConnection {
-    /** @param {RTCConfiguration} config */
-    constructor(config) {
-      super(config);
-      page.connections.push(this);
-    }
-  };
 }
 
 /** The page's end of the way that media take now. @param {import("playwright-core").Page} page */

@@ -3,13 +3,12 @@
 /** Participants at home, behind routers of their own: their addresses change, their firewalls are strict. */
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { Home } from "./home.js";
 import { moveOut, withoutHosts } from "./hosts.js";
 import { people } from "./people.js";
 import { toneAt } from "./recording.js";
+import { freePort } from "./server.js";
 import { Study } from "./study.js";
 import { together, until } from "./until.js";
 
@@ -19,15 +18,6 @@ const RETURN_LIMIT = 20_000;
 
 const skip = await withoutHosts();
 if (!skip) await moveOut();
-
-async function freePort() {
-  const probe = createServer().listen(0);
-  await once(probe, "listening");
-  const { port } = /** @type {import('node:net').AddressInfo} */ (probe.address());
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
 
 describe("a participant at home", { skip }, () => {
   /** @type {Home[]} */

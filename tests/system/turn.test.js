@@ -7,6 +7,7 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { after, before, describe, test } from "node:test";
+import { keepConnections } from "./connections.js";
 import { people } from "./people.js";
 import { Study } from "./study.js";
 import { until } from "./until.js";
@@ -29,19 +30,6 @@ async function freePort() {
   probe.close();
   await once(probe, "close");
   return port;
-}
-
-/** Runs in the page: keeps each connection, for its statistics. */
-function keepConnections() {
-  const page = /** @type {any} */ (window);
-  page.connections = [];
-  page.RTCPeerConnection = class extends RTCPeerConnection {
-    /** @param {RTCConfiguration} config */
-    constructor(config) {
-      super(config);
-      page.connections.push(this);
-    }
-  };
 }
 
 /** Runs in the page: as {@link keepConnections}, and UDP to the relay does not get through. */
