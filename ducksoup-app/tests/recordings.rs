@@ -384,6 +384,7 @@ fn a_camera_and_a_microphone_that_fall_silent_hold_nothing_back() {
         let path = dry(folder, user, 1);
         let copy = crashed.join(path.file_name().unwrap());
         std::fs::copy(&path, &copy).unwrap();
+        files::drop_torn_piece(&copy);
         copies.push((copy, files::zero(&path), track));
     }
     std::thread::sleep(Duration::from_secs(1));

@@ -158,14 +158,16 @@ fn what_is_held_back_is_written_when_nothing_comes() {
     let lab = Lab::new("muxed", 0);
     let _sources = lab.play(&[("dry_video", &video), ("dry_audio", &audio)]);
     let limit = std::time::Instant::now() + LIMIT;
+    let copy = lab.path("copy.mp4");
     let complete = || {
-        let copy = lab.path("copy.mp4");
         std::fs::copy(lab.path("p-dry.mp4"), &copy).is_ok_and(|bytes| bytes > 2000)
-            && Probe::decoded(&copy).frames("h264") == 8
+            && Probe::frames_so_far(&copy, "h264") == 8
+            && Probe::frames_so_far(&copy, "opus") == 16
     };
     while !complete() {
         assert!(std::time::Instant::now() < limit);
     }
+    Probe::decoded(&copy);
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! Recordings, read packet by packet, and by independent decoders to their last frame.
 
 use super::media::{Codec, Media};
+use ducksoup_app::archive::pieces::{self, Format};
 use gst::{glib, prelude::*};
 use gst_app::AppSink;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -60,6 +62,15 @@ pub(crate) fn zero(path: &Path) -> Instant {
     let now = Duration::from_micros(glib::monotonic_time().try_into().unwrap());
     let t0 = Duration::from_nanos(manifest["started_monotonic"].as_u64().unwrap());
     Instant::now() - (now - t0) + offset
+}
+
+/// Cuts a copy of a file that was being written to its last whole piece, as the next start of the
+/// server does after a crash.
+pub(crate) fn drop_torn_piece(copy: &Path) {
+    let format = copy.extension().and_then(|e| Format::of(e.to_str()?)).expect("a recording");
+    let file = File::options().read(true).write(true).open(copy).unwrap();
+    let whole = pieces::whole(format, &file, file.metadata().unwrap().len()).unwrap();
+    file.set_len(whole.length).unwrap();
 }
 
 /// Decodes a file with ffmpeg, which must have nothing to complain about; gives the sizes of its
