@@ -6,7 +6,7 @@
  */
 
 import { NUMBERS, blockArea, blocks, read } from "../tests/system/barcode.js";
-import { PAUSES, RATE, chirp, delays } from "./live_sound.mjs";
+import { PAUSES, RATE, chirps, delays } from "./live_sound.mjs";
 
 /** Pictures a second. */
 const FRAMERATE = 25;
@@ -81,7 +81,7 @@ async function microphone() {
   // The shortest that there is: 2.7 ms at once, for what is heard at once is measured no finer.
   context = new AudioContext({ sampleRate: RATE, latencyHint: 0 });
   await context.audioWorklet.addModule("./live_worklet.mjs");
-  const processorOptions = { chirp: chirp(), pauses: PAUSES };
+  const processorOptions = { chirps: chirps(), pauses: PAUSES };
   const voice = new AudioWorkletNode(context, "microphone", { numberOfInputs: 0, outputChannelCount: [1], processorOptions });
   voice.port.onmessage = ({ data }) => spoken.push(data);
   const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
@@ -304,6 +304,23 @@ async function counters(connection, type, kind) {
     for (const [name, value] of Object.entries(report)) if (typeof value === "number") sum[name] = (sum[name] ?? 0) + value;
   }
   return sum;
+}
+
+/** Of each end: bytes of pictures sent and received so far, and what it thinks it can send, in bit/s. @typedef {{sent: number, received: number, available: number}} Flow */
+
+/**
+ * What goes through each connection of this call.
+ * @returns {Promise<{at: number, flows: Flow[]}>}
+ */
+export async function flow() {
+  const flows = connections.map(async (connection) => {
+    const reports = /** @type {any[]} */ ([.../** @type {any} */ (await connection.getStats()).values()]);
+    const sum = (/** @type {string} */ type, /** @type {string} */ bytes) =>
+      reports.filter((one) => one.type === type && one.kind === "video").reduce((total, one) => total + one[bytes], 0);
+    const pair = reports.find(({ type, nominated }) => type === "candidate-pair" && nominated);
+    return { sent: sum("outbound-rtp", "bytesSent"), received: sum("inbound-rtp", "bytesReceived"), available: pair?.availableOutgoingBitrate ?? 0 };
+  });
+  return { at: performance.now(), flows: await Promise.all(flows) };
 }
 
 /** @param {Counters} before @param {Counters} after */

@@ -10,10 +10,10 @@ const QUANTUM = 128;
 const CHUNK = 40 * QUANTUM;
 
 class Microphone extends scope.AudioWorkletProcessor {
-  /** @param {{processorOptions: {chirp: Float32Array, pauses: number[]}}} options pauses in samples, from one chirp to the next */
-  constructor({ processorOptions: { chirp, pauses } }) {
+  /** @param {{processorOptions: {chirps: Float32Array[], pauses: number[]}}} options in turns; pauses in samples, from one chirp to the next */
+  constructor({ processorOptions: { chirps, pauses } }) {
     super();
-    this.chirp = chirp;
+    this.chirps = chirps;
     this.pauses = pauses;
     this.count = 0;
     this.begin = scope.currentFrame + pauses[0];
@@ -24,8 +24,9 @@ class Microphone extends scope.AudioWorkletProcessor {
     for (let n = 0; n < output.length; n++) {
       const at = scope.currentFrame + n - this.begin;
       if (at === 0) this.port.postMessage(scope.currentFrame + n);
-      if (at >= 0 && at < this.chirp.length) output[n] = this.chirp[at];
-      if (at === this.chirp.length) this.begin += this.pauses[++this.count % this.pauses.length];
+      const chirp = this.chirps[this.count % this.chirps.length];
+      if (at >= 0 && at < chirp.length) output[n] = chirp[at];
+      if (at === chirp.length) this.begin += this.pauses[++this.count % this.pauses.length];
     }
     return true;
   }

@@ -7,6 +7,9 @@
  * `ducksoup-bench network`.
  *
  *     node bench/networks.mjs [--format VP8] [--only loss] [--seconds 15] [--rounds 1] [--page bench/NETWORKS.md]
+ *     node bench/networks.mjs --link="--rate 600000 --way down" --trace [--path server] [--warm 0]
+ *
+ * `--link`: a network of one's own, as options of `ducksoup-bench network`; `--trace`: what happens second by second.
  */
 
 import { execFile, spawn } from "node:child_process";
@@ -19,13 +22,13 @@ import { openBrowser } from "../tests/system/browser.js";
 import { Server, program } from "../tests/system/server.js";
 import { until, within } from "../tests/system/until.js";
 import { openSite } from "./live_site.mjs";
-import { CONDITIONS, HEAD, doubled, row } from "./networks_table.mjs";
+import { CONDITIONS, HEAD, doubled, row, seconds as bySecond } from "./networks_table.mjs";
 import { measured, put } from "./table.mjs";
 
-/** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, estimates take their time. */
-const WARM = 6000;
 /** ms until a link or a recording must be there. */
 const LIMIT = 20_000;
+/** ms between two looks of `--trace`. */
+const LOOK = 250;
 const SIZE = { width: 640, height: 480 };
 const TITLE = "## Results";
 
@@ -36,11 +39,19 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "15" },
     rounds: { type: "string", default: "1" },
     page: { type: "string" },
+    link: { type: "string" },
+    path: { type: "string" },
+    warm: { type: "string", default: "6000" },
+    trace: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
 });
-const { format, only, page: results, verbose } = values;
-const conditions = CONDITIONS.filter(({ name }) => name.includes(only));
+const { format, only, page: results, verbose, trace, link } = values;
+/** ms that a call goes on before it is measured: senders raise their bitrate for 3 s, estimates take their time. */
+const WARM = Number(values.warm);
+/** Which calls there are. */
+const PATHS = /** @type {const} */ (["peer", "server"]).filter((path) => !values.path || path === values.path);
+const conditions = link === undefined ? CONDITIONS.filter(({ name }) => name.includes(only)) : [{ name: link, link: link.split(" ").filter(Boolean) }];
 if (conditions.length === 0) throw new Error(`no such condition: ${only}; there are ${CONDITIONS.map(({ name }) => name).join(", ")}`);
 
 /**
@@ -99,6 +110,37 @@ async function recorded(server, interaction) {
   return { sound: missing("dry_audio"), picture: missing("dry_video"), decodes: checked };
 }
 
+/**
+ * What the server wrote of bitrates and keyframes.
+ * @param {string} interaction
+ */
+async function told(interaction) {
+  const text = await readFile(join(server.data, "bench", interaction, `${interaction}.log`), "utf8");
+  const entries = text.trim().split("\n").map((line) => JSON.parse(line));
+  const words = entries.filter(({ message }) => /^(estimate_|video_target_|video_out_bitrate|picture_|pli_|keyframe_)/.test(message));
+  return words.map(({ time, user, message, value, source, cause }) => [time, user, message, value, source, cause].filter((part) => part !== undefined).join(" "));
+}
+
+/**
+ * What goes through the connections, until the call is over.
+ * @param {import("playwright-core").Page} page
+ * @param {Promise<unknown>} going
+ */
+async function watched(page, going) {
+  const flows = [];
+  const over = going.then(
+    () => "over",
+    () => "over",
+  );
+  for (;;) {
+    const look = page.evaluate(async (module) => (await import(module)).flow(), module);
+    const seen = await Promise.race([look.catch(() => "over"), over]);
+    if (seen === "over") return flows;
+    flows.push(/** @type {import("./networks_table.mjs").Flowing} */ (seen));
+    await new Promise((resolve) => setTimeout(resolve, LOOK));
+  }
+}
+
 const site = await openSite();
 const { origin, module } = site;
 const server = await Server.start([origin]);
@@ -112,6 +154,8 @@ let count = 0;
  * @returns {Promise<import("./networks_table.mjs").Call>}
  */
 async function call({ link, seconds }, path) {
+  /** @type {import("./networks_table.mjs").Flowing[]} */
+  const flows = [];
   const interaction = `networks-${count++}`;
   const length = Number(seconds ?? values.seconds) * 1000;
   const links = await Promise.all(
@@ -136,11 +180,14 @@ async function call({ link, seconds }, path) {
       ...{ interactionName: interaction, namespace: "bench", size: 2, ...SIZE, framerate: 25, duration: 240, videoFormat: format },
       ...{ signalingUrl: server.signalling, audioFx: "volume name=a", videoFx: "videobalance name=v" },
     };
-    const round = await page.evaluate(async ({ module, call }) => (await import(module)).round(call), {
+    const going = page.evaluate(async ({ module, call }) => (await import(module)).round(call), {
       module,
       call: { path, format, options, warm: WARM, length, doors: links.map(({ door }) => door), led: true },
     });
-    return { round, length, recorded: path === "server" ? await recorded(server, interaction) : undefined };
+    if (trace) flows.push(...(await watched(page, going)));
+    const round = await going;
+    const served = path === "server" && { recorded: await recorded(server, interaction), ...(trace && { log: await told(interaction) }) };
+    return { round, length, flows, ...served };
   } finally {
     await page.context().close();
     for (const link of links) await link.close();
@@ -153,8 +200,11 @@ try {
     /** @type {{peer: import("./networks_table.mjs").Call[], server: import("./networks_table.mjs").Call[]}} */
     const calls = { peer: [], server: [] };
     for (let round = 0; round < Number(values.rounds); round++) {
-      for (const path of /** @type {const} */ (["peer", "server"])) calls[path].push(await call(condition, path));
+      for (const path of PATHS) calls[path].push(await call(condition, path));
     }
+    if (trace) for (const { log } of calls.server) console.log(log?.join("\n"));
+    if (trace) console.log(PATHS.map((path) => `${condition.name}, ${format}, ${path}\n${calls[path].map(bySecond).join("\n")}`).join("\n"));
+    if (PATHS.length < 2) continue;
     const cells = row(`${condition.name}, ${format}`, calls, how);
     console.log(cells.map((cell, n) => `${HEAD[n]}: ${cell}`).join("\n  "));
     if (verbose) console.log(JSON.stringify(Object.values(calls).flatMap((all) => all.map(({ round }) => ({ video: round.video, audio: round.audio, sent: round.sent }))), null, 1));

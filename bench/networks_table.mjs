@@ -11,7 +11,8 @@ import { median } from "./table.mjs";
  * @property {number} [seconds] that are looked at, where not as many as usual
  */
 /** ms missing in the dry files of both participants, and whether all files decode to the end. @typedef {{sound: number, picture: number, decodes: boolean}} Recorded */
-/** @typedef {{round: import("./live_page.mjs").Round, length: number, recorded?: Recorded}} Call */
+/** What has gone through the connections of a call until then, ms of the page. @typedef {{at: number, flows: import("./live_page.mjs").Flow[]}} Flowing */
+/** @typedef {{round: import("./live_page.mjs").Round, length: number, flows?: Flowing[], recorded?: Recorded, log?: string[]}} Call */
 
 /** Each participant has such a network, both ways. @type {Condition[]} */
 export const CONDITIONS = [
@@ -56,6 +57,30 @@ export const HEAD = [
   ...["freezes a minute", "longest pause in the picture", "sound made up", "kbit/s of picture", "keyframes a minute", "asked for by the receiver"],
   ...["missing in the dry files: sound, picture", "files decode", "measured"],
 ];
+
+/**
+ * A call, half a second a line, from its beginning on: what the ends send and receive, what the browser thinks it can
+ * send, and, from where it is measured on, how late pictures are and how many came.
+ * @param {Call} call
+ */
+export function seconds(call) {
+  const { round, flows = [] } = call;
+  const kilobits = (/** @type {number} */ bytes, /** @type {number} */ ms) => ((bytes * 8) / ms).toFixed(0);
+  const lines = ["s | kbit/s sent: caller, callee | received | can send | pictures late by, ms | worst | pictures"];
+  const begin = flows.find(({ flows: ends }) => ends.some(({ sent }) => sent > 0))?.at ?? 0;
+  for (let index = 2; index < flows.length; index += 2) {
+    const [before, now] = [flows[index - 2], flows[index]];
+    if (now.flows.length < 2 || before.flows.length < 2 || now.at < begin) continue;
+    const ends = [0, 1].map((end) => ({ before: before.flows[end], now: now.flows[end] }));
+    const rate = (/** @type {"sent" | "received"} */ what) => ends.map((end) => kilobits(end.now[what] - end.before[what], now.at - before.at)).join(", ");
+    const late = round.pictures.filter(({ at }) => at > before.at && at <= now.at).map(({ delay }) => delay);
+    const [middle, worst] = late.length > 0 ? [median(late).toFixed(0), Math.max(...late).toFixed(0)] : ["", ""];
+    const can = ends.map((end) => (end.now.available / 1000).toFixed(0)).join(", ");
+    lines.push([((now.at - begin) / 1000).toFixed(1), rate("sent"), rate("received"), can, middle, worst, late.length].join(" | "));
+  }
+  const all = Object.entries(figures(call)).map(([what, value]) => `${what} ${value.toFixed(1)}`);
+  return [...lines, all.join(", ")].join("\n");
+}
 
 /** @param {Call} call */
 function figures({ round: { pictures, sounds, video, audio, sent }, length }) {

@@ -104,6 +104,7 @@ fn mixer(sample: &mut Sample, stats: &gst::StructureRef, user: &str, receiver: &
             delivered.packets = count(&route, "packets");
             delivered.bytes = count(&route, "bytes");
             delivered.drops = count(&route, "drops");
+            delivered.paused = route.get("paused").unwrap_or_default();
         }
     }
 }
@@ -199,6 +200,7 @@ mod tests {
                 .field("source", source)
                 .field("kind", "video")
                 .field("packets", 40u64)
+                .field("paused", receiver == "peer-1")
                 .field("keyframe-requests", requests)
                 .build()
         };
@@ -225,5 +227,6 @@ mod tests {
         assert_eq!(sample.delivered.len(), 1);
         let delivered = sample.delivered[&key];
         assert_eq!((delivered.packets, delivered.keyframe_requests), (40, 9));
+        assert!(delivered.paused);
     }
 }

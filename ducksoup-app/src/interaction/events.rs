@@ -60,6 +60,8 @@ kinds! {
     KeyframeWait "keyframe_wait" "Pictures came, but no keyframe before them that they could be shown from. target: the track; value: the file."
     KeyframeAsked "keyframe_asked" "The participant's browser is asked for a keyframe. target: video; value: the cause, as of pli_sent in the log."
     Loss "loss" "The participant's browser reports that it lost more than a twentieth of another's packets. target: whose.audio or whose.video; value: packets."
+    PicturePaused "picture_paused" "The participant's connection has no room for another's picture beside the sound: it is not sent to them from here on. target: whose.video."
+    PictureResumed "picture_resumed" "It is sent again, from the next keyframe on. target: whose.video."
     Estimate "estimate" "What the participant's connection can take of all that is sent to them has changed. value: bit/s."
     BitrateTarget "bitrate_target" "The encoder of the participant's track has a new target. target: audio or video; value: bit/s."
     Resolution "resolution" "Pictures have another size from here on, or a first one. target: the track; value: width x height, such as 640x480."

@@ -385,7 +385,7 @@ fn is_of_interest(message: &gst::Message) -> bool {
         gst::MessageView::Error(_) | gst::MessageView::Warning(_) => true,
         gst::MessageView::Element(element) => element.structure().is_some_and(|structure| {
             let name = structure.name();
-            ["fxcontrol-", "experimentrecorder-", "bitratecontroller-"]
+            ["fxcontrol-", "experimentrecorder-", "bitratecontroller-", "ducksoupmixer-"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
         }),

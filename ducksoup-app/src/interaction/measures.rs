@@ -77,6 +77,8 @@ pub struct Delivered {
     pub bytes: u64,
     /// Packets dropped before the network: a full queue.
     pub drops: u64,
+    /// It is held back just now: there is no room for it.
+    pub paused: bool,
     /// Keyframes this browser asked for.
     pub keyframe_requests: u64,
     /// Packets this browser asked for again.
@@ -173,6 +175,8 @@ pub struct Route {
     pub packets: u64,
     /// Packets dropped before the network.
     pub drops: u64,
+    /// It is held back at the end of the second: the connection has no room for it.
+    pub paused: bool,
     /// Keyframes the browser asked for.
     pub keyframe_requests: u64,
     /// Packets the browser asked for again.
@@ -301,6 +305,7 @@ fn delivered(key: &RouteKey, then: &Delivered, now: &Delivered, elapsed: Duratio
         bitrate: bitrate(then.bytes, now.bytes, elapsed),
         packets: grown(then.packets, now.packets),
         drops: grown(then.drops, now.drops),
+        paused: now.paused,
         keyframe_requests: grown(then.keyframe_requests, now.keyframe_requests),
         nacks: grown(then.nacks, now.nacks),
         lost: u64::try_from(lost).unwrap_or(0),

@@ -484,12 +484,19 @@ pub fn bin_name(connection: Connection) -> String {
 pub fn owner(object: &gst::Object) -> Option<Connection> {
     let mut object = Some(object.clone());
     while let Some(here) = object {
-        if let Some(number) = here.name().strip_prefix("peer-") {
-            return number.parse().ok().map(Connection);
+        let connection = called(&here.name());
+        if connection.is_some() {
+            return connection;
         }
         object = here.parent();
     }
     None
+}
+
+/// The peer whose bin has this name, as the mixer knows its receivers.
+#[must_use]
+pub fn called(name: &str) -> Option<Connection> {
+    name.strip_prefix("peer-")?.parse().ok().map(Connection)
 }
 
 /// The tracks expected of a participant, sound first.

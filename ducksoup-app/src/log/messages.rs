@@ -226,6 +226,10 @@ messages! {
         "count" "all of them", "lost" "those that did not come, or too late" }
     EstimateUpdated "estimate_updated" "track" Debug Interaction "What a participant's connection can take of all that is sent to them has changed; the encoders of those whom they receive go by it." {
         "value" "the rate", "unit" "`bit/s`" }
+    PicturePaused "picture_paused" "track" Info Interaction "A participant's connection has no room for another's picture beside the sound: it is not sent to them from here on." {
+        "source" "whose picture", "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
+    PictureResumed "picture_resumed" "track" Info Interaction "The picture is sent to the participant again, from the next keyframe on." {
+        "source" "whose picture", "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
     LossThresholdExceeded "loss_threshold_exceeded" "track" Debug Interaction "A browser reports that it lost more than a twentieth of a track's packets." {
         "value" "packets newly lost", "fraction" "the part lost since its report before, 0 to 1",
         "source" "whose track", "type" "`audio` or `video`" }

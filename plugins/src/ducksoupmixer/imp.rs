@@ -5,7 +5,7 @@ use super::lock;
 use super::pad::{MixerSinkPad, MixerSrcPad};
 use super::receiver::Receiver;
 use super::share::Terms;
-use super::switchboard::{Errands, Switchboard};
+use super::switchboard::{Errands, Pause, Switchboard};
 use crate::estimate;
 use crate::keyframes::Urgency;
 use gst::{glib, prelude::*, subclass::prelude::*};
@@ -372,6 +372,22 @@ impl Mixer {
                 gst::debug!(CAT, obj = sink, "nobody took {bitrate} bit/s");
             }
         }
+        for pause in errands.pauses {
+            self.post(&pause);
+        }
+    }
+
+    fn post(&self, Pause { receiver, source, paused }: &Pause) {
+        let now = self.obj().current_running_time().map_or(0, gst::ClockTime::nseconds);
+        let structure = gst::Structure::builder("ducksoupmixer-paused")
+            .field("receiver", receiver)
+            .field("source", source)
+            .field("paused", paused)
+            .field("running-time", now)
+            .build();
+        let message = gst::message::Element::builder(structure).src(&*self.obj()).build();
+        // It fails where nobody listens.
+        let _ = self.obj().post_message(message);
     }
 
     /// Asks a source for a keyframe, now or as soon as the policy allows.

@@ -27,7 +27,8 @@
 //! - **Estimates.** A [`ducksoup-estimate`](crate::estimate) event on a source pad covers all that its receiver gets. Audio
 //!   comes out first (`audio-bitrate` for each route), video routes share the rest, and each source is told
 //!   the smallest share among its receivers when it changes. A video route that gets less than `least-video`
-//!   would take the place of sound: it is paused, and no longer counts, until it gets that much again.
+//!   would take the place of sound: it is paused, and no longer counts, until it gets that much again. An element
+//!   message `ducksoupmixer-paused` tells of both (`receiver`, `source`: strings; `paused`: boolean; `running-time`: uint64, ns).
 //! - **Time.** Nothing waits for the clock. Output timestamps are running times (the segment starts at 0). A latency
 //!   query is answered here: live, 0 ns; so receivers never wait for the slowest source's jitter buffer.
 //!

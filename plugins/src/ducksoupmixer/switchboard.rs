@@ -49,6 +49,17 @@ pub(super) struct Errands {
     pub newcomers: Vec<(Target, MixerSinkPad)>,
     /// Sources and the bitrate (bit/s) to tell them.
     pub shares: Vec<(MixerSinkPad, u32)>,
+    /// Routes that rest from here on, or no longer.
+    pub pauses: Vec<Pause>,
+}
+
+/// A picture that goes to a receiver no more, or again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub receiver: String,
+    /// Whose picture it is.
+    pub source: String,
+    pub paused: bool,
 }
 
 impl Switchboard {
@@ -178,7 +189,8 @@ impl Switchboard {
         let before = std::mem::replace(&mut self.edges, edges);
         self.connect_routes();
         self.connect_sinks();
-        Errands { newcomers: self.newcomers(&before), shares: self.shares(terms) }
+        let errands = self.shares(terms);
+        Errands { newcomers: self.newcomers(&before), ..errands }
     }
 
     fn streams(&self) -> Vec<Stream> {
@@ -251,12 +263,12 @@ impl Switchboard {
         if let Some(receiver) = self.receiver_of(route) {
             self.estimates.insert(receiver.name().to_owned(), bitrate);
         }
-        Errands { newcomers: Vec::new(), shares: self.shares(terms) }
+        self.shares(terms)
     }
 
-    fn shares(&mut self, terms: Terms) -> Vec<(MixerSinkPad, u32)> {
+    fn shares(&mut self, terms: Terms) -> Errands {
         if self.estimates.is_empty() && self.paused.is_empty() {
-            return Vec::new();
+            return Errands::default();
         }
         let routes = self.edges.iter().filter_map(|(src, sink)| {
             Some(Share {
@@ -268,10 +280,15 @@ impl Switchboard {
         });
         let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), terms);
         // Only of those that change: telling wakes a receiver's threads.
+        let mut pauses = Vec::new();
         for id in shares.paused.symmetric_difference(&self.paused) {
             if let Some(route) = self.routes.get(id) {
                 let paused = shares.paused.contains(id);
                 route.receiver.with(*id, |lane| lane.set_paused(paused));
+                let receiver = route.receiver.name().to_owned();
+                if let Some((source, _)) = route.current.clone() {
+                    pauses.push(Pause { receiver, source, paused });
+                }
             }
         }
         self.paused = shares.paused;
@@ -280,7 +297,7 @@ impl Switchboard {
             let told = lock(&pad.imp().state).told;
             (told != Some(bitrate)).then(|| (pad.clone(), bitrate))
         });
-        news.collect()
+        Errands { newcomers: Vec::new(), shares: news.collect(), pauses }
     }
 
     /// The structure of the element's `stats`.

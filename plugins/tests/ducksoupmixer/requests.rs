@@ -138,6 +138,37 @@ fn other_events_of_a_receiver_reach_no_source() {
 }
 
 #[test]
+fn a_picture_that_is_paused_is_told_at_its_beginning_and_its_end() {
+    let rig = Rig::new();
+    let bus = gst::Bus::new();
+    rig.mixer.set_bus(Some(&bus));
+    rig.mixer.set_base_time(gst::ClockTime::ZERO);
+    let told = || {
+        let messages = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Element]));
+        let told = messages.map(|message| {
+            let pause = message.structure().unwrap();
+            assert_eq!(pause.name(), "ducksoupmixer-paused");
+            let text = |field| pause.get::<String>(field).unwrap();
+            let (paused, at) = (pause.get::<bool>("paused"), pause.get::<u64>("running-time"));
+            (text("receiver"), text("source"), paused.unwrap(), at.unwrap() / 1_000_000_000)
+        });
+        told.collect::<Vec<_>>()
+    };
+    let _sender = rig.sender("bob", &vp8_caps(7));
+    let ann = rig.listener("ann", "bob", &vp8_caps(42));
+    let zoe = rig.listener("zoe", "bob", &vp8_caps(43));
+    rig.clock.set_time(gst::ClockTime::from_seconds(3));
+    assert!(ann.push_up(estimate::event(74_999)));
+    assert_eq!(told(), [("ann".to_owned(), "bob".to_owned(), true, 3)]);
+    assert!(ann.push_up(estimate::event(70_000)));
+    assert!(zoe.push_up(estimate::event(75_000)));
+    assert_eq!(told(), [], "nothing new");
+    rig.clock.set_time(gst::ClockTime::from_seconds(5));
+    assert!(ann.push_up(estimate::event(75_000)));
+    assert_eq!(told(), [("ann".to_owned(), "bob".to_owned(), false, 5)]);
+}
+
+#[test]
 fn an_estimate_is_shared_among_the_sources_and_the_weakest_receiver_decides() {
     let rig = Rig::new();
     let bob_audio = rig.sender("bob", &opus_caps(1));

@@ -115,8 +115,8 @@ function made(key, kind, { bitrate, estimate, frames_out: frames, frames_repeate
 }
 
 /** @param {string} key @param {any} figures */
-function delivered(key, { source, kind, bitrate, drops, fraction_lost: lost, jitter, keyframe_requests: asked }) {
-  const more = [asked ? `${asked} PLI received` : "", jitter ? `jitter ${Math.round(jitter)} ms` : "", drops ? `${drops} dropped here` : ""];
+function delivered(key, { source, kind, bitrate, drops, paused, fraction_lost: lost, jitter, keyframe_requests: asked }) {
+  const more = [paused ? "paused: no room for it" : "", asked ? `${asked} PLI received` : "", jitter ? `jitter ${Math.round(jitter)} ms` : "", drops ? `${drops} dropped here` : ""];
   return row(`gets ${source}'s ${kind}`, key, bitrate, `${(lost * 100).toFixed(1)} %`, more.filter(Boolean).join(", "));
 }
 

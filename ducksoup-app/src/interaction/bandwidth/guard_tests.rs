@@ -139,6 +139,30 @@ fn a_queue_is_gone_three_seconds_after_a_connection_became_narrow() {
 }
 
 #[test]
+fn a_line_that_is_known_is_not_filled_again_and_again() {
+    for capacity in [1_000_000, 600_000, 300_000] {
+        let mut line = Line::new();
+        let narrow = Weather { capacity, ..FAIR };
+        line.send(1_500_000, 1000, FAIR, |held| held);
+        line.follow(5, narrow);
+        let queues = line.follow(60, narrow);
+        let filled = queues.iter().filter(|queue| **queue > 60).count();
+        assert!(filled <= 10, "{capacity}: {queues:?}");
+        let held = i64::from(line.guard.held);
+        assert!(held * 11 / 10 > capacity * 3 / 4, "{capacity}: {held} is much less than it takes");
+    }
+}
+
+#[test]
+fn a_line_that_is_wide_again_is_known_within_the_longest_rest_and_eight_seconds() {
+    let mut line = Line::new();
+    line.send(1_500_000, 1000, FAIR, |held| held);
+    line.follow(60, Weather { capacity: 600_000, ..FAIR });
+    line.follow(24, FAIR);
+    assert!(line.guard.held > 1_500_000, "{}", line.guard.held);
+}
+
+#[test]
 fn a_queue_that_grows_fast_is_seen_within_a_quarter_of_a_second_and_a_stall_is_none() {
     let mut line = Line::new();
     line.send(1_800_000, 3000, FAIR, |held| held);

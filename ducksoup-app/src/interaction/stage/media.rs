@@ -8,8 +8,8 @@ use crate::interaction::events::{Event, Kind};
 use crate::interaction::input::PeerInput;
 use crate::interaction::journal::Recording;
 use crate::interaction::lifecycle;
-use crate::interaction::peer::{AnswerRefusal, owner};
-use crate::interaction::sdp::Codec;
+use crate::interaction::peer::{AnswerRefusal, called, owner};
+use crate::interaction::sdp::{self, Codec};
 use crate::interaction::timeline::Correction;
 use crate::log::messages::Message;
 use ducksoup_signaller::frame::Connection;
@@ -19,6 +19,9 @@ use gst::prelude::*;
 use gstrswebrtc::signaller::SignallableExt;
 use serde_json::{Map, Value, json};
 use std::ops::ControlFlow;
+
+/// By which the mixer tells of a picture that it holds back.
+const PAUSED: &str = "ducksoupmixer-paused";
 
 impl Stage {
     pub(super) fn peer_input(
@@ -175,7 +178,11 @@ impl Stage {
                 self.journal.log(Message::GstreamerWarning, user.as_ref(), fields);
             }
             gst::MessageView::Element(element) => {
-                if let (Some(structure), Some(connection)) = (element.structure(), connection) {
+                if let Some(pause) = element.structure().filter(|s| s.name() == PAUSED) {
+                    self.paused(pause);
+                } else if let (Some(structure), Some(connection)) =
+                    (element.structure(), connection)
+                {
                     return self.element_message(
                         connection,
                         message.src(),
@@ -228,6 +235,19 @@ impl Stage {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// The mixer holds a picture back from somebody, or no longer.
+    fn paused(&mut self, structure: &gst::StructureRef) {
+        let mut fields = fields(structure);
+        let receiver = fields.remove("receiver");
+        let connection = receiver.as_ref().and_then(Value::as_str).and_then(called);
+        let user = connection.and_then(|connection| self.graph.user_of(connection)).cloned();
+        // Otherwise it left meanwhile.
+        if let (Some(user), Some((message, event))) = (user, pause(&mut fields)) {
+            self.journal.event(event.of(Some(&user)));
+            self.timed(message, Some(&user), fields);
+        }
     }
 
     /// An entry about a moment of the pipeline, which is told on the run's timeline too.
@@ -300,6 +320,18 @@ impl Stage {
         self.journal.log(Message::FileFinished, Some(user), json!({"file": path}));
         self.journal.file(recording);
     }
+}
+
+/// What is told of a picture that is held back, or no longer; `fields` are left as the log has them.
+fn pause(fields: &mut Map<String, Value>) -> Option<(Message, Event)> {
+    let (message, kind) = if fields.remove("paused")?.as_bool()? {
+        (Message::PicturePaused, Kind::PicturePaused)
+    } else {
+        (Message::PictureResumed, Kind::PictureResumed)
+    };
+    let target = format!("{}.{}", fields.get("source")?.as_str()?, sdp::Kind::Video.name());
+    let at = fields.get("running-time")?.as_u64()?;
+    Some((message, Event::new(at, kind).target(target)))
 }
 
 /// What an element did, for the table of events.
@@ -462,6 +494,23 @@ mod tests {
                 "19.000000\tn/a\tann\trecording_finished\tdry\tf.mp4\tn/a\n",
             ]
         );
+    }
+
+    #[test]
+    fn a_picture_that_is_held_back_and_sent_again_is_two_lines_and_two_entries() {
+        for (paused, message, kind) in [
+            (true, Message::PicturePaused, "picture_paused"),
+            (false, Message::PictureResumed, "picture_resumed"),
+        ] {
+            let at = 7_000_000_000u64;
+            let mut fields = object(json!({"source": "ben", "paused": paused, "running-time": at}));
+            let (told, event) = pause(&mut fields).expect("complete");
+            assert_eq!(told, message);
+            let line = format!("2.000000\tn/a\tn/a\t{kind}\tben.video\tn/a\tn/a\n");
+            assert_eq!(event.line(5_000_000_000), line);
+            assert_eq!(fields, object(json!({"source": "ben", "running-time": at})));
+        }
+        assert_eq!(pause(&mut object(json!({"paused": true}))), None);
     }
 
     #[test]
