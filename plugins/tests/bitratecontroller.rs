@@ -135,20 +135,19 @@ fn steer(encoder: &str, property: &str, unit: u32) {
         (280, None, 500_000),
         (290, None, 300_000),
         (320, Some(1_000_000), 300_000),
-        (1000, None, 300_000),
-        // The low estimate is a second old.
-        (1080, None, 350_000),
-        (1320, None, 350_000),
-        (1330, None, 408_333),
-        (1580, None, 476_388),
+        // The low estimate is old.
+        (540, None, 400_000),
+        (780, None, 400_000),
+        (790, None, 533_333),
+        (1040, None, 711_110),
         // Rubbish is not heard; the million stands.
-        (1600, Some(0), 476_388),
-        (1620, Some(u32::MAX), 476_388),
-        (1830, None, 555_786),
-        (1850, Some(10_000), 555_786),
+        (1060, Some(0), 711_110),
+        (1080, Some(u32::MAX), 711_110),
+        (1290, None, 948_146),
+        (1310, Some(10_000), 948_146),
         // Below the minimum.
-        (2080, None, 150_000),
-        (2330, Some(153_000), 150_000),
+        (1540, None, 150_000),
+        (1790, Some(153_000), 150_000),
     ];
     for (at, heard, expected) in line {
         bench.advance_to(at * MS);

@@ -391,7 +391,7 @@ describe("the logs", () => {
     // What each can take of what the other sends; nobody's connection is bad here.
     for (const user of ["ann", "ben"]) {
       const [first] = values(log, "estimate_updated", user);
-      assert.equal(first, 64_000 + 1_800_000, `${user}'s connection is estimated`);
+      assert.equal(first, 64_000 + 300_000, `${user}'s connection is estimated: at first, what most take`);
     }
 
     // RTCP in and out, transport-wide feedback included.

@@ -40,7 +40,11 @@ const AGAIN: &str = "GstRTPRetransmissionRequest";
 
 /// What a browser sends at least and at most (docs/protocol.md, "Negotiation"): the bounds of what it is
 /// told where it finds out nothing itself.
-const UPLINK: Bounds = Bounds { min: 32_000, enough: 182_000, max: 1_564_000 };
+const UPLINK: Bounds = Bounds { min: 32_000, enough: 182_000, start: 182_000, max: 1_564_000 };
+
+/// What is sent of a picture at first, in bit/s, where the settings do not say less. Ours, and that of browsers: what
+/// most lines take.
+const START: u32 = 300_000;
 
 /// An estimate that differs by less than this part from what was told is no news. Ours: half of what
 /// `bitratecontroller` would act on.
@@ -97,7 +101,7 @@ impl Bandwidth {
         connection: Connection,
         inputs: &Inputs,
     ) -> Result<Self, glib::BoolError> {
-        let bounds = Bounds { min: 0, enough: 0, max: 0 };
+        let bounds = Bounds { min: 0, enough: 0, start: 0, max: 0 };
         let gcc = if settings.gcc && settings.twcc { Some(Gcc::new()?) } else { None };
         let shared = Arc::new(Shared {
             gcc,
@@ -135,12 +139,20 @@ impl Bandwidth {
                 self.bounds.min = self.bounds.min.saturating_add(range.min);
             }
             self.bounds.enough = self.bounds.enough.saturating_add(range.min);
+            let start = if kind == Kind::Audio { range.max } else { range.default.min(START) };
+            self.bounds.start = self.bounds.start.saturating_add(start.max(range.min));
             self.bounds.max = self.bounds.max.saturating_add(range.max);
         }
         self.loss.set_bounds(self.bounds);
         lock(&self.shared.downlink).guard.set_bounds(self.bounds);
         if let Some(gcc) = &self.shared.gcc {
             gcc.set_bounds(self.bounds);
+            // Pictures come after their sound.
+            if kind == Kind::Video {
+                let told = lock(&self.shared.downlink).guard.told();
+                let input = PeerInput::Estimated(told);
+                self.shared.inputs.send(Input::Peer(self.shared.connection, input));
+            }
         }
     }
 
@@ -271,7 +283,7 @@ impl Shared {
         let request = event.structure().filter(|structure| structure.name() == AGAIN)?;
         let ssrc = request.get("ssrc").ok()?;
         let mut downlink = lock(&self.downlink);
-        let bitrate = downlink.guard.held();
+        let bitrate = downlink.guard.told();
         Some((downlink.repairs.ask(bitrate, Instant::now()), ssrc))
     }
 

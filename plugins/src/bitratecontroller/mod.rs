@@ -6,8 +6,8 @@
 //! - Reads the `ducksoup-estimate` events that come from downstream (a custom upstream event whose
 //!   structure has `bitrate`, uint, in bit/s) and consumes them. Other events pass. 0 and 4294967295
 //!   are no estimates.
-//! - The target is the smallest estimate of the last second, or the last one if none is that young,
-//!   within `min` and `max`. It changes at most once a `period`: down in one step, up by a sixth
+//! - The target is the smallest estimate of the last quarter of a second, or the last one if none is that young,
+//!   within `min` and `max`. It changes at most once a `period`: down in one step, up by a third
 //!   at a time. Estimates less than 2 % below or 5 % above the target change nothing. Before the first
 //!   estimate the target is `bitrate` as it was set.
 //! - Finds its encoder by walking upstream, through parsers, queues, caps filters and bins, to the first

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | under 98 % of the target | goes there at once |
 //! | from 98 % to 105 % | stays |
-//! | above | climbs towards it by at most 1/6, and all the way when 5 % or less would be left |
+//! | above | climbs towards it by at most 1/3, and all the way when 5 % or less would be left |
 //!
 //! A change comes at the earliest one period after the last one. Only a target outside the limits
 //! is brought inside whatever the estimates say.
@@ -15,15 +15,15 @@
 use std::collections::VecDeque;
 
 /// How long an estimate counts beside newer ones: a receiver reports several times a second, and
-/// one low report among high ones is still news a second later. The newest counts however old it is,
+/// one low report among high ones is still news a moment later. Ours: no longer, for an encoder that lags behind
+/// estimates that rise by 250 % a second shows them nothing of the connection. The newest counts however old it is,
 /// since estimators only speak when something changes.
-pub(super) const RECENT: u64 = 1_000_000_000;
+pub(super) const RECENT: u64 = 250_000_000;
 
 /// A climb takes at most this part of the target each period. At the usual period of 250 ms that is
-/// 85 % a second: from the start value of 800 kbit/s to nine tenths of 1.8 Mbit/s in one and a quarter
-/// seconds, where a connection lets it; and yet slow enough that feedback, which comes ten times a
-/// second, shows a connection that does not before its queue is a second long.
-const CLIMB: u32 = 6;
+/// 216 % a second: from 300 kbit/s, where a server begins that knows nothing of a connection, to nine tenths of 1.8 Mbit/s
+/// in one and a half seconds, where estimates let it: they tell of a queue.
+const CLIMB: u32 = 3;
 
 /// An estimate is followed down when it is under this percentage of the target. Ours: below what an
 /// encoder's own rate control is exact to, so following costs nothing but restless settings.
@@ -160,12 +160,12 @@ mod tests {
             ("the same", 800_000, 800_000),
             ("105 %", 840_000, 800_000),
             ("above", 840_001, 840_001),
-            ("5 % above one step", 979_999, 979_999),
-            ("more than that", 980_001, 933_333),
-            ("far above", 1_800_000, 933_333),
+            ("5 % above one step", 1_119_999, 1_119_999),
+            ("more than that", 1_120_000, 1_066_666),
+            ("far above", 1_800_000, 1_066_666),
             ("under the limits", 5_000, 150_000),
             ("one bit", 1, 150_000),
-            ("over the limits", u32::MAX - 1, 933_333),
+            ("over the limits", u32::MAX - 1, 1_066_666),
             ("nothing known", 0, 800_000),
             ("no limit known", u32::MAX, 800_000),
         ];
@@ -191,8 +191,8 @@ mod tests {
             .filter_map(|n| policy.poll(LIMITS, PERIOD, n * PERIOD))
             .map(|change| change.target)
             .collect();
-        assert_eq!(climb.len(), 6);
-        assert_eq!(climb[..3], [466_666, 544_443, 635_183]);
+        assert_eq!(climb.len(), 4);
+        assert_eq!(climb[..3], [533_333, 711_110, 948_146]);
         assert_eq!(climb.last(), Some(&1_000_000));
         assert_eq!(policy.target(), 1_000_000);
     }
@@ -210,20 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_of_the_last_second_counts() {
+    fn the_smallest_of_the_last_moments_counts() {
         let mut policy = Policy::new(800_000);
         policy.hear(700_000, 0);
         policy.hear(300_000, 100 * MS);
         policy.hear(900_000, 200 * MS);
         policy.poll(LIMITS, PERIOD, 200 * MS);
         assert_eq!(policy.target(), 300_000);
-        policy.poll(LIMITS, PERIOD, 1099 * MS);
+        policy.poll(LIMITS, PERIOD, 349 * MS);
         assert_eq!(policy.target(), 300_000);
-        // The low one is a second old; the high one stands although it is old soon.
-        policy.poll(LIMITS, PERIOD, 1100 * MS);
-        assert_eq!(policy.target(), 350_000);
+        // The low one is old; the high one stands although it is old soon.
+        policy.poll(LIMITS, PERIOD, 450 * MS);
+        assert_eq!(policy.target(), 400_000);
         policy.poll(LIMITS, PERIOD, 9000 * MS);
-        assert_eq!(policy.target(), 408_333);
+        assert_eq!(policy.target(), 533_333);
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         assert!(policy.set_target(200_000).is_some());
         policy.hear(1_000_000, 0);
         policy.poll(LIMITS, PERIOD, 0);
-        assert_eq!(policy.target(), 233_333);
+        assert_eq!(policy.target(), 266_666);
     }
 
     #[test]
@@ -273,8 +273,8 @@ mod tests {
                 if let Some(change) = policy.poll(LIMITS, PERIOD, now) {
                     prop_assert_eq!(change.previous, before);
                     prop_assert!(last_change.is_none_or(|last| now - last >= PERIOD));
-                    // 1/6, and 5 % of that for the last step.
-                    prop_assert!(f64::from(change.target) <= f64::from(before) * 1.2251);
+                    // 1/3, and 5 % of that for the last step.
+                    prop_assert!(f64::from(change.target) <= f64::from(before) * 1.4001);
                     last_change = Some(now);
                 }
                 prop_assert_eq!(LIMITS.clamp(policy.target()), policy.target());

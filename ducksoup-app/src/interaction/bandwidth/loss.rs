@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BOUNDS: Bounds = Bounds { min: 32_000, enough: 150_000, max: 1_000_000 };
+    const BOUNDS: Bounds = Bounds { min: 32_000, enough: 150_000, start: 150_000, max: 1_000_000 };
 
     /// Reports one stream each second, 100 packets, of which so many are lost; the estimates.
     fn after(losses: &[i32]) -> Vec<Option<u32>> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Longest wait for anything; a busy machine is slow.
 const LIMIT: Duration = Duration::from_secs(20);
 const SSRC: u32 = 77;
-const BOUNDS: Bounds = Bounds { min: 32_000, enough: 32_000, max: 500_000 };
+const BOUNDS: Bounds = Bounds { min: 32_000, enough: 32_000, start: 500_000, max: 500_000 };
 
 /// A stream of sound from the server to a browser, and what comes back.
 struct Call {

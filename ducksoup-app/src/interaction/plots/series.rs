@@ -267,6 +267,7 @@ mod tests {
     #[test]
     fn figures_come_in_the_units_that_are_drawn() {
         let route = |lost, rtt| Route {
+            paused: false,
             source: "ann".into(),
             kind: "video",
             bitrate: 0,
