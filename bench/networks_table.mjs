@@ -89,6 +89,8 @@ function figures({ round: { pictures, sounds, video, audio, sent }, length }) {
   return {
     picture: median(pictures.map(({ delay }) => delay)),
     sound: median(sounds),
+    // ms that the receiving browser keeps sound back; it plays it so much later for half a minute after a queue.
+    kept: (audio.jitterBufferDelay * 1000) / audio.jitterBufferEmittedCount,
     shown: (video.framesDecoded * 1000) / length,
     freezes: video.freezeCount / minutes,
     pause: Math.max(0, ...pauses),
