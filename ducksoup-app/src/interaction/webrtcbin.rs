@@ -80,7 +80,6 @@ pub fn make(
         let to = inputs.clone();
         bin.connect_deep_element_added(move |_, _, element| {
             never_wait(element);
-            take_at_once(element);
             if element.factory().is_some_and(|factory| factory.name() == JITTER_BUFFER) {
                 // Tried above, with another one of the same kind.
                 let _ = tuning::set(element, JITTER_BUFFER, &properties);
@@ -138,28 +137,6 @@ fn never_wait(element: &gst::Element) {
         }
         Some("rtpsession") => element.set_property("bandwidth", SESSION_BANDWIDTH),
         _ => {}
-    }
-}
-
-/// What comes from the network is decrypted by the thread that brings it. `webrtcbin` puts a queue with a thread of
-/// its own in between, for what comes before the connection stands; `nicesrc` keeps that as well. (In turns, `cost` with
-/// two participants: 0.131 and 0.157 core without this, 0.131 and 0.147 with it; of the floor 1.32 and 1.48, 1.25 and 1.37.)
-fn take_at_once(element: &gst::Element) {
-    let is_queue = element.factory().is_some_and(|factory| factory.name() == "queue");
-    let receives = element.parent().is_some_and(|bin| bin.type_().name() == "TransportReceiveBin");
-    if !is_queue || !receives {
-        return;
-    }
-    let (Some(sink), Some(src)) = (element.static_pad("sink"), element.static_pad("src")) else {
-        return;
-    };
-    if let (Some(from), Some(to)) = (sink.peer(), src.peer())
-        && from.unlink(&sink).is_ok()
-        && src.unlink(&to).is_ok()
-        && from.link(&to).is_ok()
-    {
-        // It has to stay, without a thread: `webrtcbin` goes on setting its properties.
-        element.set_locked_state(true);
     }
 }
 
@@ -251,41 +228,6 @@ mod tests {
         assert_eq!(agent.property::<u32>("stun-pacing-timer"), ICE_PACE);
         assert_eq!(agent.property::<u32>("stun-max-retransmissions"), ICE_CHECKS);
         assert_eq!(agent.property::<u32>("stun-reliable-timeout"), ICE_TCP_CHECK);
-    }
-
-    #[test]
-    fn nothing_waits_between_the_network_and_its_decryption() {
-        gst::init().unwrap();
-        let pipeline = gst::Pipeline::new();
-        let webrtcbin = gst::ElementFactory::make("webrtcbin").build().unwrap();
-        pipeline.add(&webrtcbin).unwrap();
-        let bin = webrtcbin.downcast_ref::<gst::Bin>().unwrap();
-        bin.connect_deep_element_added(|_, _, element| take_at_once(element));
-        pipeline.set_state(gst::State::Playing).unwrap();
-        let caps = "application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=111";
-        let receive = gst_webrtc::WebRTCRTPTransceiverDirection::Recvonly;
-        let caps: gst::Caps = caps.parse().unwrap();
-        webrtcbin.emit_by_name::<gst_webrtc::WebRTCRTPTransceiver>(
-            "add-transceiver",
-            &[&receive, &caps],
-        );
-        let (inputs, offered) = std::sync::mpsc::sync_channel(8);
-        create_offer(&webrtcbin, Connection(1), &Inputs::new(inputs));
-        offered.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-        // The offer is set in webrtcbin's own thread; the answer to the next question comes after it.
-        let (done, set) = std::sync::mpsc::channel();
-        let promise = gst::Promise::with_change_func(move |_| done.send(()).unwrap());
-        webrtcbin.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
-        set.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
-        let elements: Vec<_> = bin.iterate_recurse().into_iter().map(Result::unwrap).collect();
-        let is = |element: &gst::Element, kind| element.factory().is_some_and(|f| f.name() == kind);
-        let decryption = elements.iter().find(|element| is(element, "dtlssrtpdec")).unwrap();
-        let from = decryption.static_pad("sink").unwrap().peer().unwrap().parent_element().unwrap();
-        assert!(is(&from, "capsfilter"), "{from:?}");
-        let bin = decryption.parent();
-        let queue = elements.iter().find(|element| is(element, "queue") && element.parent() == bin);
-        assert_eq!(queue.unwrap().current_state(), gst::State::Null);
-        pipeline.set_state(gst::State::Null).unwrap();
     }
 
     #[test]
