@@ -47,7 +47,7 @@ const TITLE = "## At home";
  */
 /** @type {Fault[]} */
 const FAULTS = [
-  ...[10, 40].map((seconds) => ({
+  ...[10, 20, 40].map((seconds) => ({
     name: `the line is dead for ${seconds} s`,
     ...{ seconds, begin: (/** @type {Home} */ home) => home.cut(), end: (/** @type {Home} */ home) => home.heal() },
   })),

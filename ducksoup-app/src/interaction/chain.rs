@@ -7,6 +7,7 @@ use super::concealment;
 use super::effort::Effort;
 use super::overlay::Overlay;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
+use super::playout;
 use super::sdp::{Codec, Kind};
 use super::step;
 use gst::prelude::*;
@@ -68,6 +69,11 @@ impl Chain {
                 step::keep(&encoder);
             }
         }
+        if let (Kind::Video, Some(packets)) =
+            (kind, source_pad(&bin, gst::ElementFactoryType::PAYLOADER))
+        {
+            playout::show_at_once(&packets);
+        }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
         let effort = (kind == Kind::Video).then(|| Effort::of(&bin));
         let chain = Self { codec, bin, overlay, effort };
@@ -102,11 +108,7 @@ impl Chain {
     /// Where the encoded stream leaves the depayloader, in modes that look into packets at all.
     #[must_use]
     pub fn depayloaded(&self) -> Option<gst::Pad> {
-        let depayloads = |element: &gst::Element| {
-            element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DEPAYLOADER))
-        };
-        let mut elements = self.bin.iterate_recurse().into_iter().filter_map(Result::ok);
-        elements.find(depayloads)?.static_pad("src")
+        source_pad(&self.bin, gst::ElementFactoryType::DEPAYLOADER)
     }
 
     /// The run begins at `origin` of the running time: zero of everything that counts or shows it.
@@ -132,6 +134,13 @@ impl Chain {
         self.bin.add_pad(&ghost).ok()?;
         Some(ghost.upcast())
     }
+}
+
+/// Where the first element of that kind gives its output.
+fn source_pad(bin: &gst::Bin, kind: gst::ElementFactoryType) -> Option<gst::Pad> {
+    let is_its = |element: &gst::Element| element.factory().is_some_and(|f| f.has_type(kind));
+    let mut elements = bin.iterate_recurse().into_iter().filter_map(Result::ok);
+    elements.find(is_its)?.static_pad("src")
 }
 
 /// The one pad of a direction that nothing is linked to; one for text may stay open (a `textoverlay`

@@ -14,6 +14,7 @@
 //! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
 //! | [`candidates`] | which addresses browsers are told of (pure) |
+//! | `playout` | pictures that browsers show at once |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
@@ -59,6 +60,7 @@ pub mod negotiation;
 pub mod overlay;
 pub mod peer;
 pub mod pipelines;
+mod playout;
 pub mod plots;
 pub mod ration;
 pub mod rehearsal;

@@ -3,7 +3,7 @@
 //! What is promised to browsers: codecs, payload types, header extensions, and how their answers
 //! are judged.
 
-use super::capture;
+use super::{capture, playout};
 use ducksoup_signaller::protocol::VideoFormat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -144,6 +144,9 @@ impl Codec {
                 .field(format!("extmap-{TWCC_ID}"), TWCC_URI);
         }
         caps = match ssrc {
+            Some(ssrc) if self.kind() == Kind::Video => {
+                caps.field("ssrc", ssrc).field(format!("extmap-{}", playout::ID), playout::URI)
+            }
             Some(ssrc) => caps.field("ssrc", ssrc),
             None => caps.field(format!("extmap-{}", capture::ID), capture::URI),
         };
@@ -265,10 +268,12 @@ mod tests {
         assert_eq!(promise.get::<u32>("ssrc"), Ok(7));
         assert_eq!(promise.get::<&str>("extmap-3"), Ok(TWCC_URI));
         assert!(!promise.has_field("extmap-4"));
+        assert_eq!(promise.get::<&str>("extmap-5"), Ok(playout::URI));
         let caps = Codec::Opus.caps(None, false);
         let received = caps.structure(0).expect("one");
         assert!(!received.has_field("ssrc"));
         assert_eq!(received.get::<&str>("extmap-4"), Ok(capture::URI));
+        assert!(!received.has_field("extmap-5"));
     }
 
     #[test]

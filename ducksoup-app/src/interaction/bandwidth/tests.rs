@@ -8,6 +8,7 @@ use super::*;
 use crate::interaction::elements;
 use crate::interaction::rtcp;
 use crate::interaction::sdp::Codec;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const BOUNDS: Bounds = Bounds { min: 32_000, enough: 32_000, start: 500_000, max
 /// A stream of sound from the server to a browser, and what comes back.
 struct Call {
     pipeline: gst::Pipeline,
+    mixer: gst::Element,
     /// Where the browser's control packets come in.
     control: gst::Pad,
     shared: Arc<Shared>,
@@ -104,7 +106,7 @@ impl Call {
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         assert!(control.send_event(gst::event::Segment::new(&segment)));
         pipeline.set_state(gst::State::Playing).unwrap();
-        Self { pipeline, control, shared, inputs, heard, limits }
+        Self { pipeline, mixer, control, shared, inputs, heard, limits }
     }
 
     /// The next estimate that the stage is told.
@@ -160,6 +162,11 @@ fn feedback_becomes_an_estimate_and_hostile_packets_change_nothing() {
         control(205, 1, &[1, SSRC + 1, 0xffff_ffff]),
         control(206, 1, &[1, SSRC + 1]),
         control(206, 4, &[1, 0, SSRC + 1, 0xffff_ffff]),
+        // In the name of the server's own stream: reports of it, and a farewell.
+        control(200, 0, &[SSRC, u32::MAX, u32::MAX, 0, u32::MAX, u32::MAX]),
+        control(201, 1, &[SSRC, SSRC, 0xff7f_ffff, u32::MAX, u32::MAX, 1, u32::MAX]),
+        control(202, 1, &[SSRC, 0x0100_0000]),
+        control(203, 1, &[SSRC]),
         // Longer than it is; no packet at all.
         control(201, 31, &[1]),
         vec![0xff; 40],
@@ -175,6 +182,37 @@ fn feedback_becomes_an_estimate_and_hostile_packets_change_nothing() {
     let told: Vec<_> = call.inputs.try_iter().collect();
     assert!(told.is_empty(), "{told:?}");
     assert_eq!(lock(&call.shared.downlink).told, Some(BOUNDS.max));
+}
+
+#[test]
+fn whoever_asks_for_everything_again_gets_a_part_of_the_line_and_one_keyframe_a_second() {
+    let call = Call::begin();
+    assert_eq!(call.estimate(), BOUNDS.max);
+    let (again, keyframes) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (requests, refreshes) = (Arc::clone(&again), Arc::clone(&keyframes));
+    let route = call.mixer.static_pad("src_0").unwrap();
+    route.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        let name = info.event().and_then(|event| event.structure()).map(|it| it.name());
+        match name.map(|name| name.as_str()) {
+            Some(AGAIN) => requests.fetch_add(1, Ordering::Relaxed),
+            Some("GstForceKeyUnit") => refreshes.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        gst::PadProbeReturn::Ok
+    });
+    let begin = Instant::now();
+    // 17 packets in each of four entries.
+    let flood = control(205, 1, &[1, SSRC, 0x0001_ffff, 0x4000_ffff, 0x8000_ffff, 0xf000_ffff]);
+    for _ in 0..1000 {
+        let _ = call.control.chain(gst::Buffer::from_slice(flood.clone()));
+    }
+    let took = begin.elapsed();
+    call.goes_on(25);
+    let [again, keyframes] = [again, keyframes].map(|count| count.load(Ordering::Relaxed));
+    // A quarter of the line, in packets of 1200 bytes, and a second of it saved up.
+    let room = f64::from(BOUNDS.max) / 4.0 / 9600.0 * (1.0 + took.as_secs_f64());
+    assert!(again > 0 && f64::from(again) <= room + 1.0, "{again} of 68000, room for {room}");
+    assert!(keyframes > 0 && f64::from(keyframes) <= 1.0 + took.as_secs_f64(), "{keyframes}");
 }
 
 #[test]
