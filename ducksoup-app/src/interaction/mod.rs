@@ -11,6 +11,7 @@
 //! | [`capture`], `reports` | when media were taken (pure; what reports tell) |
 //! | `lost`, `concealment` | sound that never came (pure; what is done about it) |
 //! | `step` | sound in step with its encoder |
+//! | `phase` | pictures that leave when they were taken, beside files on a grid |
 //! | `precedence` | whose threads go first |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`ration`] | so many a second, and no more (pure) |
@@ -60,6 +61,7 @@ pub mod naming;
 pub mod negotiation;
 pub mod overlay;
 pub mod peer;
+mod phase;
 pub mod pipelines;
 pub mod plots;
 mod precedence;

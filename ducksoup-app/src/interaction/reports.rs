@@ -82,8 +82,8 @@ fn read(mut bytes: &[u8]) -> Vec<(u32, Report)> {
         let word = |index: usize| Some(u32::from_be_bytes(*part.get(4 * index..)?.first_chunk()?));
         let report = || {
             let (seconds, fraction) = (word(2)?, word(3)?);
-            let ntp = u128::from(seconds) << 32 | u128::from(fraction);
-            let time = i64::try_from(ntp * 1_000_000_000 >> 32).ok()?;
+            let ntp = (u128::from(seconds) << 32) | u128::from(fraction);
+            let time = i64::try_from((ntp * 1_000_000_000) >> 32).ok()?;
             // A sender without a clock says 0 (RFC 3550, 6.4.1).
             (time != 0).then_some((word(1)?, Report { stamp: word(4)?, time }))
         };
