@@ -8,7 +8,7 @@
 //! what an encoder or an effect keeps back counts.
 
 use super::clip::PACKET;
-use super::reading::{Seen, since};
+use super::reading::{Seen, VIDEO_RATE, since};
 use super::track::{Call, Command, Track};
 use crate::recordings::sound::RATE;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,12 @@ const NEAR: f64 = 0.3;
 const BRIGHTER: f64 = 19.0;
 /// A tone below this part of its loudness shows one: half-way to what is commanded.
 const QUIETER: f64 = 0.7;
-/// Before and behind a command, in s, medians are compared.
-const AROUND: f64 = 0.5;
+/// Before and behind a command, in s, the medians of pictures are compared.
+const PICTURES_AROUND: f64 = 0.5;
+/// And the means of sound: as long as it takes until SoundTouch's pieces meet packets of 20 ms in the same way again.
+/// Alone and left in peace, `pitch` moves the mean of such a time by 1 ms, that of half a second by up to 17 ms, and
+/// the median by a whole packet (measured in files, at both pitches that are commanded).
+const SOUND_AROUND: f64 = 1.12;
 /// A ceiling to compare with, in s: what jitter buffers of fixed length have.
 const BUFFER: f64 = 0.150;
 
@@ -33,11 +37,13 @@ pub(crate) const SOUND_PROPERTY: &str = "volume";
 /// A picture that went through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Frame {
+    /// Which one of the film.
+    pub(crate) number: u16,
     pub(crate) captured: f64,
     pub(crate) entered: f64,
     pub(crate) left: f64,
-    /// The receiver's time for it.
-    pub(crate) played: f64,
+    /// The receiver's time for it; none before it was told.
+    pub(crate) played: Option<f64>,
     /// How much brighter it is than in the film.
     pub(crate) brighter: f64,
 }
@@ -51,8 +57,6 @@ pub(crate) fn frames(track: &Track, seen: &[Seen], lumas: &[f64]) -> Vec<Frame> 
     for (place, sent) in track.sent.iter().enumerate() {
         by_number.entry(sent.number).or_default().push(place);
     }
-    let played: BTreeMap<u32, f64> =
-        track.received.iter().rev().map(|packet| (packet.timestamp, packet.played)).collect();
     let mut shown = BTreeSet::new();
     let mut frames = Vec::new();
     for picture in seen {
@@ -66,10 +70,11 @@ pub(crate) fn frames(track: &Track, seen: &[Seen], lumas: &[f64]) -> Vec<Frame> 
             && let Some(entered) = entered(&place)
         {
             frames.push(Frame {
+                number,
                 captured: track.sent[place].captured,
                 entered,
                 left: *left,
-                played: played.get(&picture.timestamp).copied().unwrap_or(f64::NAN),
+                played: track.played(picture.timestamp, *left, VIDEO_RATE),
                 brighter: picture.luma
                     - lumas.get(usize::from(number)).copied().unwrap_or(f64::NAN),
             });
@@ -109,18 +114,19 @@ pub(crate) fn sound(track: &Track, chirps: &[usize], heard: &[usize]) -> Option<
         let at = entered.get(&sample.div_euclid(packet))?;
         Some(at + sample.rem_euclid(packet) as f64 / rate)
     };
-    let out: BTreeMap<i64, (f64, f64)> = track
+    let out: BTreeMap<i64, (f64, Option<f64>)> = track
         .received
         .iter()
         .filter_map(|packet| {
-            let left = track.left.get(&packet.timestamp)?;
-            Some((since(packet.timestamp, origin), (*left, packet.played)))
+            let left = *track.left.get(&packet.timestamp)?;
+            let played = track.played(packet.timestamp, left, RATE);
+            Some((since(packet.timestamp, origin), (left, played)))
         })
         .collect();
     let went = |sample: i64| {
         let (begin, (left, played)) = out.range(..=sample).next_back()?;
         let within = (sample - begin) as f64 / rate;
-        Some((left + within, played + within))
+        Some((left + within, played.map(|played| played + within)))
     };
     let mut shifts = Vec::new();
     let mut played = Vec::new();
@@ -132,7 +138,8 @@ pub(crate) fn sound(track: &Track, chirps: &[usize], heard: &[usize]) -> Option<
         };
         if let Some(chirp) = chirps.iter().find(near) {
             shifts.push((heard - *chirp as i64) as f64);
-            played.push((left, plays - (phase + *chirp as f64 / rate)));
+            let late = |plays| (left, plays - (phase + *chirp as f64 / rate));
+            played.extend(plays.map(late));
         }
     }
     let shift = median(&shifts)?.round() as i64;
@@ -159,14 +166,35 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// The largest change of the median stay at any of these times.
-pub(crate) fn step(stays: &[Stay], times: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The largest change of the pictures' stay at any of these times.
+pub(crate) fn picture_step(stays: &[Stay], times: impl IntoIterator<Item = f64>) -> Option<f64> {
+    step(stays, times, PICTURES_AROUND, median)
+}
+
+/// The same of sound.
+pub(crate) fn sound_step(stays: &[Stay], times: impl IntoIterator<Item = f64>) -> Option<f64> {
+    step(stays, times, SOUND_AROUND, mean)
+}
+
+/// The largest change from `around` before to `around` behind a time that has as much on both sides.
+fn step(
+    stays: &[Stay],
+    times: impl IntoIterator<Item = f64>,
+    around: f64,
+    middle: fn(&[f64]) -> Option<f64>,
+) -> Option<f64> {
+    let (first, last) = (stays.first()?.0, stays.last()?.0);
     let within = |from: f64, to: f64| -> Option<f64> {
         let near = stays.iter().filter(|(left, _)| (from..to).contains(left));
-        median(&near.map(|(_, stay)| *stay).collect::<Vec<_>>())
+        middle(&near.map(|(_, stay)| *stay).collect::<Vec<_>>())
     };
-    let steps = times.into_iter().filter_map(|time| {
-        Some((within(time, time + AROUND)? - within(time - AROUND, time)?).abs())
+    let whole = |time: &f64| first <= time - around && time + around <= last;
+    let steps = times.into_iter().filter(whole).filter_map(|time| {
+        Some((within(time, time + around)? - within(time - around, time)?).abs())
     });
     steps.max_by(f64::total_cmp)
 }
@@ -217,12 +245,12 @@ pub(crate) fn buffered(call: &Call) -> Vec<f64> {
 }
 
 /// How much earlier or later pictures are played than sound, against when they were taken: of each
-/// chirp and the picture nearest to it, in s.
-pub(crate) fn skews(frames: &[Frame], played: &[Stay]) -> Vec<f64> {
+/// chirp and the picture nearest to it, in s, with when it left.
+pub(crate) fn skews(frames: &[Frame], played: &[Stay]) -> Vec<Stay> {
     let skew = |(left, late): &Stay| {
         let near =
             frames.iter().min_by(|a, b| (a.left - left).abs().total_cmp(&(b.left - left).abs()))?;
-        Some(near.played - near.captured - late)
+        Some((*left, near.played? - near.captured - late))
     };
     played.iter().filter_map(skew).collect()
 }

@@ -12,11 +12,11 @@ use std::f64::consts::PI;
 
 /// Samples in a packet of sound: 20 ms, as browsers send them.
 pub(crate) const PACKET: usize = 960;
-/// Each segment of the pictures begins with a keyframe and can follow any other; in seconds. Ours: a
-/// browser sends keyframes when it is asked, and nearly never else.
-const SEGMENT: u32 = 8;
+/// Each segment of the pictures begins with a keyframe and can follow any other; in seconds. Ours: longer than the
+/// usual run, for a browser sends keyframes when it is asked, and nearly never else.
+const SEGMENT: u32 = 20;
 /// How many there are. Whoever asks for a keyframe is given the next one.
-const SEGMENTS: u32 = 6;
+const SEGMENTS: u32 = 3;
 /// Length of the sound in seconds: longer than any run.
 const SOUND: usize = 100;
 /// Times between two chirps, in ms, in turn: no multiple of a packet.

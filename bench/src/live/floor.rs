@@ -119,7 +119,7 @@ fn track(
     let (notes, numbers) = (Arc::clone(&track), Arc::clone(numbers));
     note_packets(&pad("in")?, move |bytes| {
         let number = bytes.pts().and_then(|time| feed::number(&numbers, time));
-        if let Some(Packet { ssrc, timestamp, played: captured, .. }) = Packet::new(bytes) {
+        if let Some(Packet { ssrc, timestamp, time: captured, .. }) = Packet::new(bytes) {
             let mut track = notes.lock().unwrap_or_else(PoisonError::into_inner);
             track.entered.insert(timestamp, epoch.elapsed().as_secs_f64());
             if track.sent.last().is_none_or(|last| last.timestamp != timestamp) {

@@ -16,7 +16,8 @@ pub(crate) enum Measure {
     /// The same of sound.
     Sound(Place),
     SoundSpread,
-    /// The largest change of the median residence, half a second before and after a command.
+    /// The largest change of the residence from before a command to after it: of the median in half a second of
+    /// pictures, of the mean in 1.12 s of sound.
     PictureStep,
     SoundStep,
     /// How much later pictures are played than sound, against when they were taken: the middle.

@@ -75,7 +75,8 @@ pub(crate) struct Args {
     /// Recording mode of the interaction
     #[arg(long, default_value = "forced")]
     mode: String,
-    /// Writes each sound and picture into this file: round, which, when it left, how long it stayed
+    /// Writes each sound and picture into this file: round, which, when it left, how long it stayed, and which one of
+    /// the film it is; and of chirps how much later the pictures beside them are played
     #[arg(long)]
     points: Option<PathBuf>,
     /// The page that gets the tables; none: they are only shown
@@ -310,17 +311,20 @@ fn figures(
         let passed = hear(&call.sound, &samples, spoken);
         let stays: Vec<Stay> = frames.iter().map(|it| (it.left, it.left - it.entered)).collect();
         let sound: Vec<Stay> = passed.stays.into_iter().filter(|(left, _)| counts(*left)).collect();
-        for (kind, list) in [("picture", &stays), ("sound", &sound)] {
-            for (left, stay) in list {
-                points.push_str(&format!("{kind}\t{left:.4}\t{:.3}\n", stay * 1e3));
-            }
+        for Frame { number, left, entered, .. } in &frames {
+            let stay = (left - entered) * 1e3;
+            points.push_str(&format!("picture\t{left:.4}\t{stay:.3}\t{number}\n"));
+        }
+        for (left, stay) in &sound {
+            points.push_str(&format!("sound\t{left:.4}\t{:.3}\t\n", stay * 1e3));
         }
         let commands = |of: &'static str| {
             let of = call.commands.iter().filter(move |(_, command)| command.property == of);
             of.map(|(at, _)| *at)
         };
-        pool.picture_step.extend(account::step(&stays, commands(account::PICTURE_PROPERTY)));
-        pool.sound_step.extend(account::step(&sound, commands(script::VOICE_PROPERTY)));
+        pool.picture_step
+            .extend(account::picture_step(&stays, commands(account::PICTURE_PROPERTY)));
+        pool.sound_step.extend(account::sound_step(&sound, commands(script::VOICE_PROPERTY)));
         // Sender reports take their time.
         let late = call.window.start.midpoint(call.window.end);
         let played: Vec<Stay> = passed
@@ -328,7 +332,11 @@ fn figures(
             .into_iter()
             .filter(|(left, _)| (late..call.window.end).contains(left))
             .collect();
-        pool.skew.extend(account::skews(&frames, &played));
+        let skews = account::skews(&frames, &played);
+        for (left, skew) in &skews {
+            points.push_str(&format!("skew\t{left:.4}\t{:.3}\t\n", skew * 1e3));
+        }
+        pool.skew.extend(skews.iter().map(|(_, skew)| skew));
         pool.jitter.extend(account::jitter(&frames));
         pool.seen.extend(account::effects_seen(call, &frames));
         if spoken.voice.sounds == Sounds::Tone {

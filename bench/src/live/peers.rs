@@ -7,7 +7,7 @@ use super::Running;
 use super::clip::{Film, Voice};
 use super::feed::{self, Feed, Numbers};
 use super::reading::Packet;
-use super::track::{Call, Command, Sent, Track, whole};
+use super::track::{Call, Command, Report, Sent, Track, reports, whole};
 use crate::network::{Event, Gate, Passage, Tally};
 use crate::pace;
 use anyhow::Context as _;
@@ -47,6 +47,8 @@ struct Notes {
     sent: [Vec<Sent>; 2],
     /// What they got.
     received: [Vec<Packet>; 2],
+    /// What they were told of it.
+    reports: Vec<Report>,
     /// The number of each picture, by its time.
     numbers: Numbers,
 }
@@ -72,7 +74,7 @@ pub(crate) fn take_part(gate: Gate, scene: &Scene<'_>) -> anyhow::Result<Vec<Cal
     let mut feed = Vec::new();
     let mut seats = Vec::new();
     for number in 0..scene.participants {
-        let (peer, notes) = sit_down(&running.0, gate.uri(), scene, number)?;
+        let (peer, notes) = sit_down(&running.0, gate.uri(), scene, (number, epoch))?;
         let numbers = Arc::clone(&open(&notes).numbers);
         feed.extend(feeds(&running.0, &peer, scene, &numbers, number)?);
         seats.push((peer, notes));
@@ -105,6 +107,7 @@ pub(crate) fn take_part(gate: Gate, scene: &Scene<'_>) -> anyhow::Result<Vec<Cal
                 whole: arrived(&tally, &own.sent[kind], at),
                 left: passed(&tally, out, Way::Down, at),
                 received: other.received[kind].clone(),
+                reports: other.reports.iter().filter(|it| it.ssrc == out).copied().collect(),
             }
         };
         let commands = given.iter().filter(|(of, ..)| *of == number);
@@ -162,7 +165,7 @@ fn sit_down(
     pipeline: &gst::Pipeline,
     uri: &str,
     scene: &Scene<'_>,
-    number: usize,
+    (number, epoch): (usize, Instant),
 ) -> anyhow::Result<(gst::Element, Notebook)> {
     let peer = gst::ElementFactory::make("ducksouppeer")
         .property_from_str("output", "rtp")
@@ -180,6 +183,7 @@ fn sit_down(
     let notes = Notebook::default();
     note_sent(&peer, &notes)?;
     note_received(pipeline, &peer, &notes);
+    note_reports(&peer, &notes, epoch)?;
     Ok((peer, notes))
 }
 
@@ -196,13 +200,13 @@ fn note_sent(peer: &gst::Element, notes: &Notebook) -> anyhow::Result<()> {
         let Some(pad) = element.static_pad("sink") else { return };
         let notes = Arc::clone(&notes);
         note_packets(&pad, move |bytes| {
-            if let Some(Packet { ssrc, timestamp, played, .. }) = Packet::new(bytes) {
+            if let Some(Packet { ssrc, timestamp, time, .. }) = Packet::new(bytes) {
                 let notes = &mut *open(&notes);
                 let number = bytes.pts().and_then(|time| feed::number(&notes.numbers, time));
                 let list = &mut notes.sent[kind];
                 if list.last().is_none_or(|last| last.timestamp != timestamp) {
                     let number = number.unwrap_or_default();
-                    list.push(Sent { ssrc, timestamp, captured: played, number });
+                    list.push(Sent { ssrc, timestamp, captured: time, number });
                 }
             }
         });
@@ -254,6 +258,30 @@ fn note_received(pipeline: &gst::Pipeline, peer: &gst::Element, notes: &Notebook
             let _ = pad.link(&end);
         }
     });
+}
+
+/// Listens to what a participant's RTP session is told.
+fn note_reports(peer: &gst::Element, notes: &Notebook, epoch: Instant) -> anyhow::Result<()> {
+    let notes = Arc::clone(notes);
+    let bin = peer.downcast_ref::<gst::Bin>().context("ducksouppeer is no bin")?;
+    bin.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
+            return;
+        }
+        let notes = Arc::clone(&notes);
+        let session = element.property::<glib::Object>("internal-session");
+        session.connect_closure(
+            "on-receiving-rtcp",
+            false,
+            glib::closure!(move |_session: glib::Object, packet: gst::Buffer| {
+                if let Ok(bytes) = packet.map_readable() {
+                    let told = reports(&bytes, epoch.elapsed().as_secs_f64());
+                    open(&notes).reports.extend(told);
+                }
+            }),
+        );
+    });
+    Ok(())
 }
 
 /// The cameras and microphones of a participant.

@@ -20,8 +20,8 @@ pub(crate) struct Packet {
     pub(crate) bytes: Vec<u8>,
     pub(crate) ssrc: u32,
     pub(crate) timestamp: u32,
-    /// The receiver's time for it, in s; of no meaning but its differences.
-    pub(crate) played: f64,
+    /// The time that it bears, in s; of no meaning but its differences.
+    pub(crate) time: f64,
 }
 
 impl Packet {
@@ -30,10 +30,10 @@ impl Packet {
         let bytes = buffer.map_readable().ok()?.to_vec();
         let (header, _) = bytes.split_first_chunk::<12>()?;
         let [.., t, i, m, e, a, b, c, d] = *header;
-        let played = buffer.pts()?.nseconds() as f64 / 1e9;
+        let time = buffer.pts()?.nseconds() as f64 / 1e9;
         let (ssrc, timestamp) =
             (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([t, i, m, e]));
-        Some(Self { ssrc, timestamp, bytes, played })
+        Some(Self { ssrc, timestamp, bytes, time })
     }
 }
 
@@ -206,7 +206,7 @@ mod tests {
                 bytes.extend(timestamp.to_be_bytes());
                 bytes.extend([0, 0, 0, 7]);
                 bytes.extend(packet.bytes.map_readable().expect("bytes").iter());
-                Packet { bytes, ssrc: 7, timestamp, played: 0.0 }
+                Packet { bytes, ssrc: 7, timestamp, time: 0.0 }
             })
             .collect();
         assert_eq!(crate::live::exact(&hear(&packets).expect("a decoder")), chirps);

@@ -2,7 +2,7 @@
 
 //! What is known of a call when it is over, whoever carried it: the server, or the floor.
 
-use super::reading::Packet;
+use super::reading::{Packet, since};
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -31,6 +31,48 @@ pub(crate) struct Track {
     pub(crate) left: BTreeMap<u32, f64>,
     /// What came out.
     pub(crate) received: Vec<Packet>,
+    /// What its receiver was told of it, in the order of time.
+    pub(crate) reports: Vec<Report>,
+}
+
+/// A sender report: which time belongs to which timestamp (RFC 3550, section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Report {
+    /// When it came.
+    pub(crate) at: f64,
+    pub(crate) ssrc: u32,
+    /// The sender's time, in s.
+    pub(crate) time: f64,
+    pub(crate) timestamp: u32,
+}
+
+impl Track {
+    /// The time at which a receiver plays what has this timestamp and left at `left`, if it goes by what it was told
+    /// until then; of no meaning but its differences. `rate` is how many units a second has.
+    pub(crate) fn played(&self, timestamp: u32, left: f64, rate: u32) -> Option<f64> {
+        let told = self.reports.iter().rev().find(|report| report.at <= left)?;
+        Some(told.time + since(timestamp, told.timestamp) as f64 / f64::from(rate))
+    }
+}
+
+/// The sender reports in a compound packet that came at `at`. Nothing of what is cut or is something else.
+pub(crate) fn reports(mut bytes: &[u8], at: f64) -> Vec<Report> {
+    // RFC 3550, section 6.4.1: the type, the length in words less one; then words.
+    const SENDER_REPORT: u8 = 200;
+    let mut found = Vec::new();
+    while let [_, kind, high, low, ..] = *bytes {
+        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        let Some((part, rest)) = bytes.split_at_checked(length) else { break };
+        let word = |index: usize| Some(u32::from_be_bytes(*part.get(4 * index..)?.first_chunk()?));
+        let report = || {
+            let (seconds, fraction) = (word(2)?, word(3)?);
+            let time = f64::from(seconds) + f64::from(fraction) / 2f64.powi(32);
+            Some(Report { at, ssrc: word(1)?, time, timestamp: word(4)? })
+        };
+        found.extend((kind == SENDER_REPORT).then(report).flatten());
+        bytes = rest;
+    }
+    found
 }
 
 /// One participant's tracks.
@@ -100,5 +142,26 @@ mod tests {
             (8, false, Some(4.0)),
         ];
         assert_eq!(whole(packets), BTreeMap::from([(7, 3.0), (8, 2.0)]));
+    }
+
+    #[test]
+    fn reports_tell_when_what_follows_them_is_played() {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let report = |ssrc, seconds, timestamp| -> Vec<u8> {
+            words(&[0x80c8_0006, ssrc, seconds, 1 << 31, timestamp, 0, 0])
+        };
+        let description: Vec<u8> = words(&[0x81ca_0001, 7]);
+        let whole = [report(7, 100, u32::MAX), description, report(8, 200, 0)].concat();
+        let read = reports(&whole, 2.0);
+        assert_eq!(
+            read.iter().map(|it| (it.ssrc, it.time)).collect::<Vec<_>>(),
+            [(7, 100.5), (8, 200.5)]
+        );
+        assert_eq!(reports(&whole[..whole.len() - 1], 2.0).len(), 1, "cut");
+        let later = reports(&report(7, 110, 480_000), 12.0);
+        let track = Track { reports: [&read[..1], &later].concat(), ..Track::default() };
+        assert_eq!(track.played(47_999, 3.0, 48_000), Some(101.5), "across the end of the numbers");
+        assert_eq!(track.played(528_000, 13.0, 48_000), Some(111.5), "by the newest");
+        assert_eq!(track.played(0, 1.0, 48_000), None, "nothing is known yet");
     }
 }

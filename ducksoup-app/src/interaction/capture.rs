@@ -22,6 +22,8 @@ pub const LONGEST_HEADER: usize = 256;
 /// Sound and picture of one person are led together by so much at most, in ns. Ours: the longest packet of sound
 /// that is usual (60 ms), and what a device holds back; whoever claims more is not believed.
 const MOST: i64 = 100_000_000;
+/// The same by reports, which all kinds of senders make: what `rtpbin` believes (`max-ts-offset`), 3 s.
+const MOST_REPORTED: i64 = 3_000_000_000;
 
 /// When the media in an RTP packet that begins like this were taken, in ns of its sender's clock (NTP).
 /// `None` where it does not tell: not every packet does.
@@ -58,24 +60,39 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|pair| u16::from_be_bytes(*pair))
 }
 
-/// How much later than they were taken the two tracks of a participant lie, in ns.
+/// How much later than it was taken a track lies, in ns, by what its packets tell and by what reports do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// By the header extension.
+    pub captured: Option<i64>,
+    /// By sender reports.
+    pub reported: Option<i64>,
+}
+
+/// Those of the two tracks of a participant.
 #[derive(Debug, Default)]
 pub struct Lags {
-    audio: Option<i64>,
-    video: Option<i64>,
+    audio: Lag,
+    video: Lag,
 }
 
 impl Lags {
     /// Hears of one of them; by how much it is to lie earlier, in ns, to lie beside the other one. What came with
-    /// less delay is right: nothing can come before it was taken. `None` where that is not known of both.
-    pub fn hear(&mut self, kind: Kind, lag: Option<i64>) -> Option<i64> {
+    /// less delay is right: nothing can come before it was taken. Reports count where packets do not tell; nothing
+    /// does where it is known of one only.
+    pub fn hear(&mut self, kind: Kind, lag: Lag) -> i64 {
         let (own, other) = match kind {
             Kind::Audio => (&mut self.audio, self.video),
             Kind::Video => (&mut self.video, self.audio),
         };
         *own = lag;
-        let later = lag.zip(other).map(|(lag, other)| lag.saturating_sub(other));
-        later.filter(|later| (-MOST..=MOST).contains(later)).map(|later| later.max(0))
+        let later = |lag: Option<i64>, other: Option<i64>, most: i64| {
+            let later = lag?.saturating_sub(other?);
+            (-most..=most).contains(&later).then_some(later.max(0))
+        };
+        later(lag.captured, other.captured, MOST)
+            .or_else(|| later(lag.reported, other.reported, MOST_REPORTED))
+            .unwrap_or_default()
     }
 }
 
@@ -125,19 +142,28 @@ mod tests {
     fn the_track_that_lies_later_is_led_to_the_other_one() {
         const MS: i64 = 1_000_000;
         let mut lags = Lags::default();
+        let captured = |ms: i64| Lag { captured: Some(ms * MS), reported: None };
+        let both = |ms: i64, reported: i64| Lag { reported: Some(reported * MS), ..captured(ms) };
+        let reported = |ms: i64| Lag { captured: None, reported: Some(ms * MS) };
         for (kind, lag, lead) in [
-            (Kind::Audio, Some(30 * MS), None),
-            (Kind::Video, Some(10 * MS), Some(0)),
-            (Kind::Audio, Some(30 * MS), Some(20 * MS)),
-            (Kind::Video, Some(35 * MS), Some(5 * MS)),
-            (Kind::Audio, Some(30 * MS), Some(0)),
+            (Kind::Audio, captured(30), 0),
+            (Kind::Video, captured(10), 0),
+            (Kind::Audio, captured(30), 20),
+            (Kind::Video, captured(35), 5),
+            (Kind::Audio, captured(30), 0),
             // Not believed.
-            (Kind::Audio, Some(i64::MAX), None),
-            (Kind::Audio, Some(-80 * MS), None),
-            (Kind::Audio, None, None),
-            (Kind::Video, Some(35 * MS), None),
+            (Kind::Audio, captured(i64::MAX / MS), 0),
+            (Kind::Audio, captured(-80), 0),
+            (Kind::Audio, Lag::default(), 0),
+            (Kind::Video, captured(35), 0),
+            // Where packets of one track do not tell, or not the truth, reports of both do.
+            (Kind::Video, both(35, 500), 0),
+            (Kind::Audio, both(60, 520), 25),
+            (Kind::Audio, reported(520), 20),
+            (Kind::Audio, both(600, 520), 20),
+            (Kind::Audio, both(600, 9000), 0),
         ] {
-            assert_eq!(lags.hear(kind, lag), lead, "{kind:?} {lag:?}");
+            assert_eq!(lags.hear(kind, lag), lead * MS, "{kind:?} {lag:?}");
         }
     }
 }

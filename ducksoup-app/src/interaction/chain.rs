@@ -6,6 +6,7 @@
 use super::concealment;
 use super::effort::Effort;
 use super::overlay::Overlay;
+use super::phase;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
 use super::playout;
 use super::sdp::{Codec, Kind};
@@ -74,6 +75,7 @@ impl Chain {
         {
             playout::show_at_once(&packets);
         }
+        phase::keep(&bin);
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
         let effort = (kind == Kind::Video).then(|| Effort::of(&bin));
         let chain = Self { codec, bin, overlay, effort };

@@ -8,8 +8,11 @@
 //! | [`terms`] | what the first joiner sets for all (pure) |
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
+//! | [`capture`], `reports` | when media were taken (pure; what reports tell) |
 //! | `lost`, `concealment` | sound that never came (pure; what is done about it) |
 //! | `step` | sound in step with its encoder |
+//! | `phase` | pictures that leave when they were taken, beside files on a grid |
+//! | `precedence` | whose threads go first |
 //! | [`template`], [`naming`] | texts and file names (pure) |
 //! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
@@ -59,11 +62,14 @@ pub mod naming;
 pub mod negotiation;
 pub mod overlay;
 pub mod peer;
+mod phase;
 pub mod pipelines;
 mod playout;
 pub mod plots;
+mod precedence;
 pub mod ration;
 pub mod rehearsal;
+mod reports;
 pub mod rtcp;
 pub mod sdp;
 mod silence;
@@ -110,6 +116,7 @@ pub fn check(working: &std::path::Path) -> anyhow::Result<()> {
 /// # Errors
 /// When the seam to the door or GStreamer cannot be had.
 pub fn run() -> anyhow::Result<()> {
+    precedence::come_between();
     let (sender, receiver) = sync_channel(input::BACKLOG);
     let inputs = Inputs::new(sender);
     let to = inputs.clone();

@@ -4,22 +4,22 @@
 //! sender says, wherever the jitter buffer has learned that the stream lies.
 //!
 //! A jitter buffer starts from the arrival of the first packet and corrects itself while it learns
-//! the network's least delay, and again when sender reports tell how sound and picture belong
-//! together. Taken as they are, those corrections squeeze or tear what is recorded: a busy second
+//! the network's least delay. Taken as they are, those corrections squeeze or tear what is recorded: a busy second
 //! at the start puts half a second of sound into a few milliseconds. Here the stream keeps its own
 //! pace, by the RTP timestamps, and slides to where it belongs.
 //!
 //! Packets that were held up on the way (a machine that was busy for a second) are no later than the
 //! others: a jitter buffer moves what comes later than its latency to the time of its arrival. So a
-//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once. Where sender
-//! reports lead it (`lead`), which know nothing of the way, it is led at once both ways.
+//! stream is found to lie later only when ten seconds of it in a row do, and earlier at once.
 //!
 //! Sound and picture of one person are held against each other by when they were taken, where their sender
-//! tells that (`capture.rs`): the one that lies later is led to the other one.
+//! tells that (`capture.rs`, `reports.rs`): the one that lies later is led to the other one (`lead`), at once both ways.
 //!
 //! Before a stream is recorded it settles: it goes nearly at once to where it belongs, so that little
 //! is left to slide when it counts.
 
+use super::capture::Lag;
+use super::reports::Report;
 use std::collections::VecDeque;
 
 /// How fast a stream slides: one part in 20, which is 1 ms in a packet of 20 ms. Ours: sound and
@@ -35,6 +35,9 @@ const JUMP: i64 = 1_000_000_000;
 /// Slides are told when they come to so much together. Ours: half of what sound is let stray by in the
 /// recordings.
 const TOLD: i64 = 5_000_000;
+
+/// Reports that differ by less tell the same, in ns. Ours: what GStreamer's and browsers' stray by is a few ms.
+const STRAYS: i64 = 10_000_000;
 
 /// So much of a stream in a row must lie later, in ns. Ours: the stalls of a busy machine that we saw
 /// lasted up to some seconds; a sender's clock that is off by 200 millionths strays 2 ms in it.
@@ -53,8 +56,10 @@ pub struct Timeline {
     slid: i64,
     /// By how much it is to lie earlier than the jitter buffer says, in ns.
     lead: i64,
-    /// From unwrapped RTP time, in ns, to when it was taken by its sender's clock.
-    taken: Option<i64>,
+    /// From unwrapped RTP time, in ns, to when it was taken by its sender's clock, as packets tell.
+    captured: Option<i64>,
+    /// The same as reports tell, and the newest of them.
+    reported: Option<(Report, i64)>,
     /// The least offset of the latest media.
     least: Least,
 }
@@ -119,7 +124,8 @@ impl Timeline {
             offset: 0,
             slid: 0,
             lead: 0,
-            taken: None,
+            captured: None,
+            reported: None,
             least: Least::default(),
         }
     }
@@ -127,13 +133,32 @@ impl Timeline {
     /// The packet that was placed last was taken at `time`, in ns of its sender's clock.
     pub fn taken(&mut self, time: i64) {
         let elapsed = self.newest.map_or(0, |(_, unwrapped)| self.nanoseconds(unwrapped));
-        self.taken = Some(time.saturating_sub(elapsed));
+        self.captured = Some(time.saturating_sub(elapsed));
+    }
+
+    /// Hears the newest report of the stream. How exactly a sender makes them is its own affair: what strays little
+    /// counts half, and so does what is known. (Less, and a clock that runs fast would be followed too late: one that is
+    /// off by 200 millionths strays 1 ms from one report to the next, and is then 1 ms behind.)
+    pub(super) fn reported(&mut self, report: Report) {
+        let Some((last, unwrapped)) = self.newest else { return };
+        if self.reported.is_some_and(|(known, _)| known == report) {
+            return;
+        }
+        let units = i64::from(report.stamp.wrapping_sub(last).cast_signed());
+        let elapsed = self.nanoseconds(unwrapped.saturating_add(units));
+        let said = report.time.saturating_sub(elapsed);
+        let known = self.reported.map_or(said, |(_, known)| known);
+        let strays = said.saturating_sub(known);
+        let part = if strays.abs() < STRAYS { strays / 2 } else { strays };
+        self.reported = Some((report, known.saturating_add(part)));
     }
 
     /// How much later than it was taken the jitter buffer puts the stream, in ns, from one clock to another.
     #[must_use]
-    pub fn lag(&self) -> Option<i64> {
-        Some(self.least.get()?.saturating_sub(self.taken?))
+    pub fn lag(&self) -> Lag {
+        let lag = |taken| Some(self.least.get()?.saturating_sub(taken));
+        let reported = self.reported.map(|(_, taken)| taken);
+        Lag { captured: self.captured.and_then(lag), reported: reported.and_then(lag) }
     }
 
     /// By how much it is to lie earlier from now on than the packets say, in ns; negative is later.
@@ -158,9 +183,10 @@ impl Timeline {
         let error = lies.saturating_sub(self.lead).saturating_sub(self.offset);
         let most = if pace == Pace::Settling { SETTLING } else { 1 };
         let slide = self.nanoseconds(units).abs() / SLIDE * most;
-        let jumps = error.abs() > JUMP;
+        let before = self.least.get().unwrap_or(lies);
+        let jumps = lies.saturating_sub(before).abs() > JUMP;
         if jumps {
-            (self.least, self.taken) = (Least::default(), None);
+            (self.least, self.captured, self.reported) = (Least::default(), None, None);
         }
         let least = self.least.hear(elapsed, lies);
         let moved =
@@ -263,7 +289,7 @@ mod tests {
             if let Some(taken) = taken {
                 timeline.taken(taken * MS);
             }
-            (place.time / MS - i64::from(packet) * 20, timeline.lag().map(|lag| lag / MS))
+            (place.time / MS - i64::from(packet) * 20, timeline.lag().captured.map(|lag| lag / MS))
         };
         assert_eq!(off(0, None, 0), (1000, None));
         // It was taken 30 ms before the jitter buffer says so at best, by a clock of its own.
@@ -272,6 +298,30 @@ mod tests {
         assert_eq!(off(2, None, 20), (981, Some(-68_970)));
         assert_eq!(off(5, Some(70_000 + 100 - 30), 20), (980, Some(-68_970)));
         assert_eq!(off(6, None, 0), (999, Some(-68_970)));
+    }
+
+    #[test]
+    fn reports_tell_when_a_stream_was_taken_and_small_differences_count_half() {
+        let mut timeline = Timeline::new(48_000);
+        let report = |packet: u32, off: i64| Report {
+            stamp: packet * 960,
+            time: (i64::from(packet) * 20 + off) * MS,
+        };
+        timeline.reported(report(0, 0));
+        assert_eq!(timeline.lag(), Lag::default(), "there is no stream yet");
+        for packet in 0..10 {
+            timeline.place(packet * 960, (i64::from(packet) * 20 + 1000) * MS, Pace::Steady);
+        }
+        let mut lag = |report: Report| {
+            timeline.reported(report);
+            timeline.reported(report);
+            timeline.lag().reported
+        };
+        // Of what is still to come, or was long ago.
+        assert_eq!(lag(report(12, 400)), Some(600 * MS));
+        assert_eq!(lag(report(4, 408)), Some(596 * MS));
+        let first = Report { stamp: 0_u32.wrapping_sub(960), time: 280 * MS };
+        assert_eq!(lag(first), Some(700 * MS), "of what came before the first one");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::capture::{self, Lags};
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::lost::Neighbours;
+use super::precedence;
+use super::reports::Reports;
 use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
 use super::tuning::JITTER_BUFFER;
@@ -14,7 +16,7 @@ use gst::prelude::*;
 use gstducksoup::estimate;
 use gstducksoup::keyframes::{Requests, Urgency};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +44,7 @@ pub fn link_as_they_come(
         .collect();
     let inputs = inputs.clone();
     let lags = Arc::new(Mutex::new(Lags::default()));
+    let reports = Reports::of(webrtcbin);
     webrtcbin.connect_pad_added(move |webrtcbin, pad| {
         if pad.direction() != gst::PadDirection::Src {
             return;
@@ -63,13 +66,13 @@ pub fn link_as_they_come(
             drop(old.unlink(sink));
         }
         let ssrc = structure.and_then(|structure| structure.get::<u32>("ssrc").ok());
-        let buffer = jitter_buffer(webrtcbin, ssrc);
-        if let (Kind::Audio, Some(buffer)) = (kind, &buffer) {
+        let buffer = (kind == Kind::Audio).then(|| jitter_buffer(webrtcbin, ssrc)).flatten();
+        if let Some(buffer) = buffer {
             let ceiling: u32 = buffer.property("latency");
             buffer.set_property("latency", ceiling.min(SOUND_CEILING));
         }
-        let reports = Reports::of(buffer.as_ref());
-        keep_pace(pad, *codec, &beginning, &lags, reports, connection, &inputs);
+        let told = (reports.clone(), ssrc);
+        keep_pace(pad, *codec, &beginning, &lags, told, connection, &inputs);
         watch_requests(pad, kind, connection, &inputs);
         if let (Kind::Video, Some(pictures)) = (kind, depayloaded) {
             ask_by_policy(pad, pictures, clock);
@@ -209,28 +212,6 @@ fn jitter_buffer(webrtcbin: &gst::Element, ssrc: Option<u32>) -> Option<gst::Ele
     all.into_iter().flatten().find(is_its)
 }
 
-/// What sender reports have done to a stream: its jitter buffer moves it by so much.
-#[derive(Debug)]
-struct Reports {
-    buffer: Option<gst::glib::WeakRef<gst::Element>>,
-    before: AtomicI64,
-}
-
-impl Reports {
-    /// Of the stream that comes out of this jitter buffer.
-    fn of(buffer: Option<&gst::Element>) -> Self {
-        Self { buffer: buffer.map(gst::Element::downgrade), before: AtomicI64::new(0) }
-    }
-
-    /// By how much the next packet was moved, in ns; positive is later. A report may come between its way through
-    /// the jitter buffer and here: of two answers the lesser lets it lie too late, which does no harm.
-    fn moved(&self) -> i64 {
-        let buffer = self.buffer.as_ref().and_then(gst::glib::WeakRef::upgrade);
-        let now: i64 = buffer.map_or(0, |buffer| buffer.property("ts-offset"));
-        now.min(self.before.swap(now, Ordering::Relaxed))
-    }
-}
-
 /// A stream on its way: where its packets belong, and where those that never came do.
 #[derive(Debug)]
 struct Stream {
@@ -245,7 +226,7 @@ fn keep_pace(
     codec: Codec,
     beginning: &Beginning,
     lags: &Arc<Mutex<Lags>>,
-    reports: Reports,
+    (reports, ssrc): (Reports, Option<u32>),
     connection: Connection,
     inputs: &Inputs,
 ) {
@@ -257,21 +238,24 @@ fn keep_pace(
     let (kind, beginning, inputs) = (codec.kind(), beginning.clone(), inputs.clone());
     let lags = Arc::clone(lags);
     pad.add_probe(MEDIA, move |_, info| {
+        precedence::take_place(kind);
         let mut corrected = None;
-        let moved = reports.moved();
+        let report = ssrc.and_then(|ssrc| reports.newest(ssrc));
         {
             let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(report) = report {
+                stream.timeline.reported(report);
+            }
             let lag = stream.timeline.lag();
             let lead = lags.lock().unwrap_or_else(PoisonError::into_inner).hear(kind, lag);
-            // When media were taken is better known than what reports say.
-            stream.timeline.lead(lead.unwrap_or(-moved));
+            stream.timeline.lead(lead);
             match info.data.as_mut() {
                 Some(gst::PadProbeData::Buffer(packet)) => {
-                    corrected = place(&mut stream, &beginning, moved, packet.make_mut());
+                    corrected = place(&mut stream, &beginning, packet.make_mut());
                 }
                 Some(gst::PadProbeData::BufferList(packets)) => {
                     packets.make_mut().foreach_mut(|mut packet, _| {
-                        let placed = place(&mut stream, &beginning, moved, packet.make_mut());
+                        let placed = place(&mut stream, &beginning, packet.make_mut());
                         corrected = placed.or(corrected);
                         std::ops::ControlFlow::Continue(Some(packet))
                     });
@@ -318,14 +302,9 @@ fn place_losses(pad: &gst::Pad, stream: &Arc<Mutex<Stream>>) {
     });
 }
 
-/// Places one packet, which reports `moved` by so many ns; where, if something is to be told of it. What is
-/// no RTP is left as it is, for the depayloader to refuse.
-fn place(
-    stream: &mut Stream,
-    beginning: &Beginning,
-    moved: i64,
-    packet: &mut gst::BufferRef,
-) -> Option<Place> {
+/// Places one packet; where, if something is to be told of it. What is no RTP is left as it is, for the depayloader
+/// to refuse.
+fn place(stream: &mut Stream, beginning: &Beginning, packet: &mut gst::BufferRef) -> Option<Place> {
     let mut head = [0; capture::LONGEST_HEADER];
     let head = &mut head[..capture::LONGEST_HEADER.min(packet.size())];
     packet.copy_to_slice(0, head).ok()?;
@@ -333,7 +312,7 @@ fn place(
     let sequence = u16::from_be_bytes(*head.get(2..)?.first_chunk()?);
     let stamp = u32::from_be_bytes(*head.get(4..)?.first_chunk()?);
     let pts = packet.pts()?;
-    let said = i64::try_from(pts.nseconds()).ok()?.saturating_sub(moved);
+    let said = i64::try_from(pts.nseconds()).ok()?;
     let place = stream.timeline.place(stamp, said, beginning.pace(pts));
     stream.neighbours.came(sequence, place.time);
     if let Some(taken) = capture::taken(head) {
@@ -396,6 +375,51 @@ mod tests {
     }
 
     #[test]
+    fn sound_and_pictures_are_led_together_by_their_reports() {
+        gst::init().unwrap();
+        let lags = Arc::new(Mutex::new(Lags::default()));
+        let (sender, _receiver) = std::sync::mpsc::sync_channel(10);
+        let (beginning, inputs) = (Beginning::unknown(), Inputs::new(sender));
+        let reports = Reports::default();
+        let track = |codec: Codec, ssrc: u32| {
+            let mut harness = Harness::new("identity");
+            harness.set_src_caps_str("application/x-rtp");
+            let pad = harness.element().unwrap().static_pad("src").unwrap();
+            let told = (reports.clone(), Some(ssrc));
+            keep_pace(&pad, codec, &beginning, &lags, told, Connection(1), &inputs);
+            harness
+        };
+        let (mut sound, mut picture) = (track(Codec::Opus, 1), track(Codec::H264, 2));
+        let place = |harness: &mut Harness, stamp: u32, came: u64| {
+            let mut packet = vec![0x80, 111, 0, 1];
+            packet.extend(stamp.to_be_bytes());
+            packet.extend([0; 5]);
+            let mut packet = gst::Buffer::from_mut_slice(packet);
+            packet.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(came));
+            harness.push(packet).unwrap();
+            harness.pull().unwrap().pts().unwrap().mseconds()
+        };
+        let mut both = |n: u32| {
+            let at = u64::from(n) * 20;
+            // A packet of sound comes when it is complete, and a picture when it was taken.
+            (
+                place(&mut sound, n * 960, 1_020 + at) - at,
+                place(&mut picture, n * 1_800, 1_000 + at) - at,
+            )
+        };
+        assert_eq!(both(0), (1_020, 1_000), "nobody knows better");
+        for ssrc in [1, 2_u32] {
+            // Both were taken at the same time: second 100 by their sender's clock.
+            let words = [0x80c8_0006, ssrc, 100, 0, 0, 10, 1_000];
+            reports.hear(&words.map(u32::to_be_bytes).concat());
+        }
+        for n in 1..5 {
+            both(n);
+        }
+        assert_eq!(both(5), (1_000, 1_000));
+    }
+
+    #[test]
     fn lost_sound_lies_where_it_would_have_lain_and_a_pause_is_no_loss() {
         gst::init().unwrap();
         let mut harness = Harness::new("identity");
@@ -405,7 +429,8 @@ mod tests {
         let lags = Arc::new(Mutex::new(Lags::default()));
         let (beginning, inputs) = (Beginning::unknown(), Inputs::new(sender));
         let connection = Connection(1);
-        keep_pace(&pad, Codec::Opus, &beginning, &lags, Reports::of(None), connection, &inputs);
+        let told = (Reports::default(), None);
+        keep_pace(&pad, Codec::Opus, &beginning, &lags, told, connection, &inputs);
         let push = |harness: &mut Harness, number: u16, came: u64| {
             let [high, low] = number.to_be_bytes();
             let mut packet = vec![0x80, 111, high, low];

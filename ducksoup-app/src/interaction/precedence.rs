@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Who goes first where more threads have work than there are processors. A picture keeps a processor busy for some ms
+//! at a stretch; a packet of sound needs less than one, and whoever sends or receives still less. Linux lets whoever is
+//! at work go on for a slice of 1.4 ms or more, and looks again every few ms, so that sound now and then waits for as
+//! long as a picture takes. Who asks for shorter slices (Linux 6.12, sched_setattr(2)) comes in between at once, and
+//! gets no more of a processor for it. So all threads of the stage ask for them but those that decode, change and
+//! encode pictures. Other systems share as they always do.
+//!
+//! A lower priority of pictures (nice(2)) would not do: measured, sound waited as long, and pictures longer.
+
+use super::sdp::Kind;
+use std::cell::Cell;
+
+/// How long a thread may go on before another one comes in between, in ns; 0 is what the system holds for right.
+const fn slice(kind: Kind) -> u64 {
+    match kind {
+        Kind::Audio => SHORT,
+        Kind::Video => 0,
+    }
+}
+
+/// What sound and everything but pictures ask for. Ours: what a packet needs on its way in or out (0.1 ms), twice; the
+/// system's least is 0.1 ms.
+const SHORT: u64 = 200_000;
+
+thread_local! {
+    /// What this thread has asked for as a track's.
+    static WORKS_ON: Cell<Option<Kind>> = const { Cell::new(None) };
+}
+
+/// This thread, and all that it and those begin, come in between others. What belongs to tracks takes its own place.
+pub(super) fn come_between() {
+    ask(SHORT);
+}
+
+/// This thread works on a track of that kind.
+pub(super) fn take_place(kind: Kind) {
+    if WORKS_ON.replace(Some(kind)) != Some(kind) {
+        ask(slice(kind));
+    }
+}
+
+/// Asks for slices of that length. Where the system knows of none, or of other rules for this process, all stays as it is.
+#[cfg(target_os = "linux")]
+fn ask(slice: u64) {
+    let Ok(nice) = rustix::process::getpriority_process(None) else { return };
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: 0,
+        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: slice,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // No safe binding has it. 0 is this thread. The kernel reads `size` bytes of what outlives the call.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask(_: u64) {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// This thread's slice, in ns, where the system knows of any (sched_debug of Linux 6.12), and its niceness.
+    fn place() -> (Option<u64>, i32) {
+        let all = std::fs::read_to_string("/proc/thread-self/sched").unwrap_or_default();
+        let line = all.lines().find_map(|line| line.strip_prefix("se.slice")?.split(':').nth(1));
+        let nice = rustix::process::getpriority_process(None).unwrap();
+        (line.and_then(|slice| slice.trim().parse().ok()), nice)
+    }
+
+    #[test]
+    fn sound_and_all_else_come_between_pictures_and_nobody_gets_a_higher_priority() {
+        let run = |work: fn()| {
+            std::thread::spawn(move || {
+                rustix::process::nice(3).unwrap();
+                work();
+                place()
+            })
+        };
+        let (usual, nice) = run(|| {}).join().unwrap();
+        let short = usual.map(|_| SHORT);
+        let heir = || {
+            come_between();
+            assert_eq!(std::thread::spawn(place).join().unwrap(), place());
+        };
+        assert_eq!(run(heir).join().unwrap(), (short, nice));
+        let picture = || {
+            come_between();
+            take_place(Kind::Video);
+        };
+        assert_eq!(run(picture).join().unwrap(), (usual, nice));
+        // A thread of a pool that did something else before.
+        let sound = || {
+            take_place(Kind::Video);
+            take_place(Kind::Audio);
+        };
+        assert_eq!(run(sound).join().unwrap(), (short, nice));
+    }
+}
