@@ -149,7 +149,11 @@ impl Bandwidth {
             gcc.set_bounds(self.bounds);
             // Pictures come after their sound.
             if kind == Kind::Video {
-                let told = lock(&self.shared.downlink).guard.told();
+                let mut downlink = lock(&self.shared.downlink);
+                let told = downlink.guard.told();
+                // Another thread may be telling another one now: the next feedback tells it again.
+                downlink.told = None;
+                drop(downlink);
                 let input = PeerInput::Estimated(told);
                 self.shared.inputs.send(Input::Peer(self.shared.connection, input));
             }

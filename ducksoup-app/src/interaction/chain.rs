@@ -9,6 +9,7 @@ use super::overlay::Overlay;
 use super::phase;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
 use super::playout;
+use super::precedence;
 use super::sdp::{Codec, Kind};
 use super::step;
 use gst::prelude::*;
@@ -82,6 +83,7 @@ impl Chain {
         if mode.effects && chain.fx().is_none() {
             return Err(ChainError::Shape(kind, "no fxcontrol called fx"));
         }
+        precedence::give_way(&chain);
         Ok(chain)
     }
 

@@ -9,6 +9,7 @@ use super::input::{Input, Inputs, PeerInput};
 use super::measures::{self, Figures};
 use super::peer::{Means, Peer, PeerError, Showing, bin_name};
 use super::pipelines::Pipelines;
+use super::precedence;
 use super::wishes::{self, Shortcoming};
 use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
@@ -77,6 +78,12 @@ impl Graph {
         let bus = pipeline.bus().ok_or(PeerError::Pad("bus"))?;
         let to = inputs.clone();
         bus.set_sync_handler(move |_, message| {
+            // A streaming thread begins, and tells so itself.
+            if let gst::MessageView::StreamStatus(status) = message.view()
+                && status.get().0 == gst::StreamStatusType::Enter
+            {
+                precedence::come_between();
+            }
             if is_of_interest(message) {
                 to.send(Input::Bus(message.clone()));
             }

@@ -8,9 +8,9 @@ use gst::prelude::*;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many pictures are on their way through an encoder at most. Ours: encoders hold none back; one on another processor
-/// may have a few.
-const ON_THE_WAY: usize = 8;
+/// So many pictures are on their way through an encoder at most. Ours: encoders hold none back; one on another processor,
+/// or behind a queue, may have some.
+const ON_THE_WAY: usize = 64;
 
 /// How far the grid moves pictures. All times are running times in ns.
 #[derive(Debug, Default)]

@@ -4,47 +4,57 @@
 //! at a stretch; a packet of sound needs less than one, and whoever sends or receives still less. Linux lets whoever is
 //! at work go on for a slice of 1.4 ms or more, and looks again every few ms, so that sound now and then waits for as
 //! long as a picture takes. Who asks for shorter slices (Linux 6.12, sched_setattr(2)) comes in between at once, and
-//! gets no more of a processor for it. So all threads of the stage ask for them but those that decode, change and
-//! encode pictures. Other systems share as they always do.
+//! gets no more of a processor for it. So all threads of the stage ask for them but those that encode pictures (and decode
+//! and change them before). Other systems share as they always do.
 //!
 //! A lower priority of pictures (nice(2)) would not do: measured, sound waited as long, and pictures longer.
 
-use super::sdp::Kind;
+use super::chain::Chain;
+use gst::prelude::*;
 use std::cell::Cell;
 
-/// How long a thread may go on before another one comes in between, in ns; 0 is what the system holds for right.
-const fn slice(kind: Kind) -> u64 {
-    match kind {
-        Kind::Audio => SHORT,
-        Kind::Video => 0,
-    }
-}
-
-/// What sound and everything but pictures ask for. Ours: what a packet needs on its way in or out (0.1 ms), twice; the
+/// What everything but pictures asks for, in ns. Ours: what a packet of sound needs on its way in or out (0.1 ms), twice; the
 /// system's least is 0.1 ms.
 const SHORT: u64 = 200_000;
 
+/// What the system holds for right.
+const USUAL: u64 = 0;
+
 thread_local! {
-    /// What this thread has asked for as a track's.
-    static WORKS_ON: Cell<Option<Kind>> = const { Cell::new(None) };
+    /// Whether this thread works on pictures, as far as it has told the system.
+    static PICTURES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// This thread, and all that it and those begin, come in between others. What belongs to tracks takes its own place.
+/// This thread, and all that it and those begin, come in between others.
 pub(super) fn come_between() {
+    PICTURES.set(false);
     ask(SHORT);
 }
 
-/// This thread works on a track of that kind.
-pub(super) fn take_place(kind: Kind) {
-    if WORKS_ON.replace(Some(kind)) != Some(kind) {
-        ask(slice(kind));
+/// Whoever brings pictures to an encoder of this chain takes the usual time. Threads are borrowed: the next task of such a
+/// one begins with [`come_between`].
+pub(super) fn give_way(chain: &Chain) {
+    for encoded in chain.encoders() {
+        let encoder = encoded.parent_element();
+        let Some(pad) = encoder.and_then(|encoder| encoder.static_pad("sink")) else { continue };
+        pad.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+            work_on_pictures();
+            gst::PadProbeReturn::Ok
+        });
     }
 }
 
-/// Asks for slices of that length. Where the system knows of none, or of other rules for this process, all stays as it is.
+fn work_on_pictures() {
+    if !PICTURES.replace(true) {
+        ask(USUAL);
+    }
+}
+
+/// Asks for slices of that length; whether that is granted. Where the system knows of none, or of other rules for this
+/// process, all stays as it is.
 #[cfg(target_os = "linux")]
-fn ask(slice: u64) {
-    let Ok(nice) = rustix::process::getpriority_process(None) else { return };
+fn ask(slice: u64) -> bool {
+    let Ok(nice) = rustix::process::getpriority_process(None) else { return false };
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: 0,
@@ -58,12 +68,14 @@ fn ask(slice: u64) {
     // No safe binding has it. 0 is this thread. The kernel reads `size` bytes of what outlives the call.
     #[allow(unsafe_code)]
     unsafe {
-        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) == 0
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask(_: u64) {}
+fn ask(_: u64) -> bool {
+    false
+}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -88,7 +100,8 @@ mod tests {
             })
         };
         let (usual, nice) = run(|| {}).join().unwrap();
-        let short = usual.map(|_| SHORT);
+        let granted = std::thread::spawn(|| ask(SHORT)).join().unwrap();
+        let short = usual.map(|usual| if granted { SHORT } else { usual });
         let heir = || {
             come_between();
             assert_eq!(std::thread::spawn(place).join().unwrap(), place());
@@ -96,13 +109,13 @@ mod tests {
         assert_eq!(run(heir).join().unwrap(), (short, nice));
         let picture = || {
             come_between();
-            take_place(Kind::Video);
+            work_on_pictures();
         };
         assert_eq!(run(picture).join().unwrap(), (usual, nice));
         // A thread of a pool that did something else before.
         let sound = || {
-            take_place(Kind::Video);
-            take_place(Kind::Audio);
+            work_on_pictures();
+            come_between();
         };
         assert_eq!(run(sound).join().unwrap(), (short, nice));
     }

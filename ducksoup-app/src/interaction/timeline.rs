@@ -58,8 +58,10 @@ pub struct Timeline {
     lead: i64,
     /// From unwrapped RTP time, in ns, to when it was taken by its sender's clock, as packets tell.
     captured: Option<i64>,
-    /// The same as reports tell, and the newest of them.
-    reported: Option<(Report, i64)>,
+    /// The same as reports tell.
+    reported: Option<i64>,
+    /// The newest report, which is not to be heard again, by a stream that has jumped meanwhile least of all.
+    heard: Option<Report>,
     /// The least offset of the latest media.
     least: Least,
 }
@@ -126,6 +128,7 @@ impl Timeline {
             lead: 0,
             captured: None,
             reported: None,
+            heard: None,
             least: Least::default(),
         }
     }
@@ -141,24 +144,23 @@ impl Timeline {
     /// off by 200 millionths strays 1 ms from one report to the next, and is then 1 ms behind.)
     pub(super) fn reported(&mut self, report: Report) {
         let Some((last, unwrapped)) = self.newest else { return };
-        if self.reported.is_some_and(|(known, _)| known == report) {
+        if self.heard.replace(report) == Some(report) {
             return;
         }
         let units = i64::from(report.stamp.wrapping_sub(last).cast_signed());
         let elapsed = self.nanoseconds(unwrapped.saturating_add(units));
         let said = report.time.saturating_sub(elapsed);
-        let known = self.reported.map_or(said, |(_, known)| known);
+        let known = self.reported.unwrap_or(said);
         let strays = said.saturating_sub(known);
         let part = if strays.abs() < STRAYS { strays / 2 } else { strays };
-        self.reported = Some((report, known.saturating_add(part)));
+        self.reported = Some(known.saturating_add(part));
     }
 
     /// How much later than it was taken the jitter buffer puts the stream, in ns, from one clock to another.
     #[must_use]
     pub fn lag(&self) -> Lag {
         let lag = |taken| Some(self.least.get()?.saturating_sub(taken));
-        let reported = self.reported.map(|(_, taken)| taken);
-        Lag { captured: self.captured.and_then(lag), reported: reported.and_then(lag) }
+        Lag { captured: self.captured.and_then(lag), reported: self.reported.and_then(lag) }
     }
 
     /// By how much it is to lie earlier from now on than the packets say, in ns; negative is later.
@@ -201,7 +203,9 @@ impl Timeline {
     }
 
     fn nanoseconds(&self, units: i64) -> i64 {
-        i64::try_from(i128::from(units) * 1_000_000_000 / i128::from(self.rate)).unwrap_or(i64::MAX)
+        let elapsed = i128::from(units) * 1_000_000_000 / i128::from(self.rate);
+        // A cast of what fits.
+        elapsed.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 }
 
@@ -322,6 +326,23 @@ mod tests {
         assert_eq!(lag(report(4, 408)), Some(596 * MS));
         let first = Report { stamp: 0_u32.wrapping_sub(960), time: 280 * MS };
         assert_eq!(lag(first), Some(700 * MS), "of what came before the first one");
+    }
+
+    #[test]
+    fn a_report_from_before_a_jump_says_nothing_of_what_follows() {
+        let mut timeline = Timeline::new(48_000);
+        let mut place = |packet: u32, said: i64, report: Report| {
+            timeline.place(packet * 960, said * MS, Pace::Steady);
+            timeline.reported(report);
+            timeline.lag().reported.map(|lag| lag / MS)
+        };
+        let before = Report { stamp: 0, time: 400 * MS };
+        assert_eq!(place(0, 1000, before), Some(600));
+        assert_eq!(place(1, 1020, before), Some(600));
+        // A pause of 1.5 s, through which its timestamps stood still.
+        assert_eq!(place(2, 2540, before), None);
+        assert_eq!(place(3, 2560, before), None);
+        assert_eq!(place(4, 2580, Report { stamp: 4 * 960, time: 1980 * MS }), Some(600));
     }
 
     #[test]

@@ -89,6 +89,10 @@ impl Extensions {
         if receiver.is_empty() {
             return None;
         }
+        // A source that says what its extensions are is not to speak in the name of others to which a receiver listens.
+        let strange = receiver.iter().filter(|(id, _)| {
+            !source.is_empty() && !source.iter().any(|(declared, _)| declared == id)
+        });
         let changes: Vec<_> = source
             .iter()
             .map(|(id, uri)| {
@@ -96,6 +100,7 @@ impl Extensions {
                 (*id, promised.map(|(new, _)| *new))
             })
             .filter(|(id, new)| *new != Some(*id))
+            .chain(strange.map(|(id, _)| (*id, None)))
             .collect();
         let numbered = receiver.iter().find(|(_, uri)| uri == TRANSPORT_WIDE).map(|(id, _)| *id);
         (!changes.is_empty() || numbered.is_some()).then_some(Self { changes, numbered })
@@ -293,6 +298,16 @@ mod tests {
         header.extend([0xbe, 0xde, 0, 2, 0x00, 0x11, 7, 8, 0x20, 9, 0x30, 6]);
         change.apply(&mut header);
         assert_eq!(header[16..], [0x00, 0x51, 7, 8, 0, 0, 0x30, 6]);
+    }
+
+    #[test]
+    fn nobody_speaks_in_the_name_of_an_extension_that_they_did_not_declare() {
+        let change = Extensions::between(&ids(&[(1, "a")]), &ids(&[(1, "a"), (5, "b")])).unwrap();
+        let mut header = PLAIN[..12].to_vec();
+        header[0] |= 0x10;
+        header.extend([0xbe, 0xde, 0, 1, 0x10, 7, 0x50, 9]);
+        change.apply(&mut header);
+        assert_eq!(header[16..], [0x10, 7, 0, 0]);
     }
 
     #[test]

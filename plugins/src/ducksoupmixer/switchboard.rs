@@ -286,7 +286,9 @@ impl Switchboard {
                 let paused = shares.paused.contains(id);
                 route.receiver.with(*id, |lane| lane.set_paused(paused));
                 let receiver = route.receiver.name().to_owned();
-                if let Some((source, _)) = route.current.clone() {
+                // Where it has no source any more, nothing is sent again.
+                let sent = paused || self.edges.contains_key(id);
+                if let Some((source, _)) = route.current.clone().filter(|_| sent) {
                     pauses.push(Pause { receiver, source, paused });
                 }
             }

@@ -10,7 +10,7 @@
 //! | a frame's nearest slot is | and | it |
 //! |---|---|---|
 //! | open | | takes it; open slots before it are missed |
-//! | the last settled one | it lies past that slot's start, and the sender is no faster than the grid | takes the next slot |
+//! | the last settled one | it lies past that slot's start, the sender is no faster than the grid, and *near the border* | takes the next slot |
 //! | the last settled one | otherwise | is surplus |
 //! | an earlier one | | is late |
 //!
@@ -19,7 +19,8 @@
 //! the border of two slots: jitter makes the nearest slot of its frames change at random, which
 //! would drop one frame and double another every few frames. With it, such a sender meets at most
 //! one repeated picture, and then holds its phase through any jitter under half a slot. A sender
-//! faster than the grid is exempt, or all its frames would be placed up to a slot late.
+//! faster than the grid is exempt, or all its frames would be placed up to a slot late. So is one that has been moved
+//! away from the border for good: *near* it are frames of which jitter makes some cross it, by how they have lain of late.
 
 use std::ops::Range;
 
@@ -111,13 +112,20 @@ pub(super) enum Placement {
     Late,
 }
 
+/// So many mean deviations from the mean lie what jitter does. Ours: even jitter strays two at most, random jitter rarely three.
+const STRAYS: f64 = 3.0;
+
+/// Between a frame and the border of two slots, as a part of a slot, beyond what jitter does. Ours: as near as that, rounded
+/// timestamps would decide.
+const MARGIN: f64 = 0.05;
+
 /// How far the grid is settled.
 #[derive(Debug, Clone, Copy)]
 enum Progress {
     /// No frame yet; without an origin the first frame is at slot 0.
     Before { origin: Option<Nanoseconds> },
     /// `next` is the first open slot.
-    Counting { slots: Slots, next: i64, pace: Pace },
+    Counting { slots: Slots, next: i64, pace: Pace, held: Held },
 }
 
 /// The mean time between a sender's frames.
@@ -137,6 +145,25 @@ impl Pace {
 
     fn is_faster_than(&self, period: Nanoseconds) -> bool {
         self.mean < FASTER * period as f64
+    }
+}
+
+/// How a sender's frames lie that take the slot behind their nearest one: parts of a slot from the start of the nearest.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Held {
+    /// On the border, as far as is known.
+    const NEW: Self = Self { mean: 0.5, deviation: 0.25 };
+
+    /// Sees another one; whether they are near the border still.
+    fn see(&mut self, phase: f64) -> bool {
+        self.mean += (phase - self.mean) / MEMORY;
+        self.deviation += ((phase - self.mean).abs() - self.deviation) / MEMORY;
+        self.mean + STRAYS * self.deviation > 0.5 - MARGIN
     }
 }
 
@@ -177,20 +204,25 @@ impl Grid {
                 let slot = slots.nearest(time).max(first);
                 let pace = Pace { last: time, mean: period as f64 };
                 let next = slot + 1;
-                self.progress = Progress::Counting { slots, next, pace };
+                self.progress = Progress::Counting { slots, next, pace, held: Held::NEW };
                 Placement::Takes { missed: slot..slot, slot }
             }
-            Progress::Counting { slots, next, pace } => {
+            Progress::Counting { slots, next, pace, held } => {
                 pace.see(time, period);
                 let nearest = slots.nearest(time);
                 let settled = *next - 1;
+                let past = time.saturating_sub(slots.start(settled));
                 if nearest > settled {
+                    *held = Held::NEW;
                     let missed = *next..nearest;
                     *next = nearest + 1;
                     Placement::Takes { missed, slot: nearest }
                 } else if nearest < settled {
                     Placement::Late
-                } else if time >= slots.start(settled) && !pace.is_faster_than(period) {
+                } else if past >= 0
+                    && !pace.is_faster_than(period)
+                    && held.see(past as f64 / period as f64)
+                {
                     let slot = *next;
                     *next += 1;
                     Placement::Takes { missed: slot..slot, slot }
@@ -250,14 +282,14 @@ impl Grid {
     }
 
     fn lay(&mut self, origin: Nanoseconds, rate: Rate) {
-        let Progress::Counting { slots, next, pace } = &mut self.progress else {
+        let Progress::Counting { slots, next, pace, held } = &mut self.progress else {
             return;
         };
         let settled = slots.start(*next - 1);
         if *slots != (Slots { origin, rate }) {
             *slots = Slots { origin, rate };
             *next = slots.containing(settled) + 1;
-            pace.mean = rate.period() as f64;
+            (pace.mean, *held) = (rate.period() as f64, Held::NEW);
         }
     }
 }

@@ -139,6 +139,21 @@ fn a_sender_at_the_grids_rate_keeps_its_frames_at_any_phase() {
 }
 
 #[test]
+fn a_sender_that_is_moved_away_from_the_border_is_nearest_again() {
+    for phase in [-15.0, -5.0, 1.0, 9.0, 16.0] {
+        let mut grid = at_25(Some(0));
+        // Near the border, then earlier, as by a report of its sender.
+        run(&mut grid, sender(25.0, 50, 1022.0, 1.0));
+        let moved: Vec<_> = sender(25.0, 200, 3000.0 + phase, 1.0).collect();
+        let (_, repeated, dropped) = run(&mut grid, moved[..150].iter().copied());
+        assert!(repeated <= 1 && dropped <= 1, "{phase}: {repeated} {dropped}");
+        for (frame, time) in moved.iter().enumerate().skip(150) {
+            assert_eq!(grid.place(*time), takes(75 + frame as i64), "{phase}");
+        }
+    }
+}
+
+#[test]
 fn a_slow_sender_is_repeated_and_never_dropped() {
     let (out, repeated, dropped) = run(&mut at_25(Some(0)), sender(12.0, 120, 100.0, 5.0));
     assert_eq!(dropped, 0);

@@ -111,6 +111,9 @@ const GOING: i64 = 2 * EMPTIED;
 /// no longer than a browser does (`web/lib/uplink.js`).
 const FIRST_RISE: i64 = 4 * SECOND;
 const LATEST_RISE: i64 = 8 * SECOND;
+/// What a line is known to take is forgotten so long after its last queue, in ns. Ours: whoever sends less all the time
+/// never shows that it takes more.
+const FORGOTTEN: i64 = 60 * SECOND;
 /// What has arrived of what a line was known to take when it takes more. Ours: beyond what measuring is exact to.
 const BEYOND: f64 = 1.15;
 /// What remains at least, however long the queue is; ours: a picture is still one.
@@ -221,10 +224,15 @@ impl Guard {
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {
         let unlimited = self.held >= self.bounds.max;
         self.held = if unlimited { bounds.max } else { self.held.max(bounds.min).min(bounds.max) };
-        self.bounds = bounds;
         if self.newest.is_none() {
             self.opening = bounds.opening();
+        } else if unlimited && self.opening.is_none() {
+            // What there was arrived; of what comes now nobody knows.
+            let start =
+                self.bounds.max.saturating_add(bounds.start).saturating_sub(self.bounds.start);
+            self.opening = (start < bounds.max).then(|| f64::from(start));
         }
+        self.bounds = bounds;
     }
 
     /// Takes a feedback and the estimate that `rtpgccbwe` makes of it; what counts, in bit/s.
@@ -286,7 +294,9 @@ impl Guard {
     fn risen(&mut self, estimate: f64, now: i64) -> f64 {
         let held = f64::from(self.held);
         let arriving = self.arriving(WINDOW, now);
-        self.line = self.line.filter(|line| arriving < BEYOND * line.rate);
+        self.line = self.line.filter(|line| {
+            arriving < BEYOND * line.rate && now.saturating_sub(line.at) < FORGOTTEN
+        });
         // What was held back to empty a queue is given back.
         let line = self.line.map_or(0.0, |line| FALL * line.rate);
         let calm = self.since_fall(now);

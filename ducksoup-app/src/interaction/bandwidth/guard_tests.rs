@@ -194,6 +194,29 @@ fn a_line_that_is_wide_again_is_known_again() {
 }
 
 #[test]
+fn a_line_that_was_narrow_once_is_not_held_against_who_sends_little() {
+    let mut line = Line::new();
+    line.send(1_500_000, 1000, FAIR, |held| held);
+    line.follow(5, Weather { capacity: 300_000, ..FAIR });
+    for _ in 0..90 {
+        let little = i64::from(line.guard.told()) * 7 / 10;
+        line.send(little, 1000, FAIR, |held| held);
+    }
+    assert!(line.guard.told() > 1_500_000, "{}", line.guard.told());
+}
+
+#[test]
+fn a_picture_that_comes_later_opens_its_part_of_the_line() {
+    let sound = Bounds { min: 32_000, enough: 32_000, start: 64_000, max: 64_000 };
+    let mut line = Line::with(sound);
+    line.send(64_000, 500, FAIR, |held| held);
+    line.guard.set_bounds(Bounds { start: 364_000, ..BOUNDS });
+    assert_eq!(line.guard.told(), 364_000);
+    line.send(1_500_000, 2000, FAIR, |held| held);
+    assert_eq!(line.guard.told(), BOUNDS.max);
+}
+
+#[test]
 fn a_queue_that_grows_fast_is_seen_within_a_quarter_of_a_second_and_a_stall_is_none() {
     let mut line = Line::new();
     line.send(1_800_000, 3000, FAIR, |held| held);
