@@ -221,15 +221,19 @@ describe("a conversation", () => {
         people.map((person, index) =>
           conversation.join(person, {
             embed: index % 2 === 0 ? "mount" : "callback",
-            peer: { size: 8, duration: 25, width: 160, height: 120, framerate: 5 },
+            // Eight browsers and the server keep a small machine more than busy: all takes longer.
+            peer: { size: 8, duration: 45, width: 160, height: 120, framerate: 5 },
           }),
         ),
       );
       await Promise.all(pages.map((page) => page.event("start", { limit: 60_000 })));
       await Promise.all(
-        pages.map((page) => page.meetsAll(people.filter((person) => person !== page.person))),
+        pages.map((page) => {
+          const others = people.filter((person) => person !== page.person);
+          return page.meetsAll(others, 45_000);
+        }),
       );
-      await Promise.all(pages.map((page) => page.event("end")));
+      await Promise.all(pages.map((page) => page.event("end", { limit: 60_000 })));
       const recordings = await conversation.recordings();
       assert.equal(recordings.length, 8);
       for (const recording of recordings) {

@@ -31,8 +31,7 @@ pub(super) fn come_between() {
     ask(SHORT);
 }
 
-/// Whoever brings pictures to an encoder of this chain takes the usual time. Threads are borrowed: the next task of such a
-/// one begins with [`come_between`].
+/// Whoever brings pictures to an encoder of this chain takes the usual time, from behind a `queue` too.
 pub(super) fn give_way(chain: &Chain) {
     for encoded in chain.encoders() {
         let encoder = encoded.parent_element();
@@ -44,7 +43,9 @@ pub(super) fn give_way(chain: &Chain) {
     }
 }
 
-fn work_on_pictures() {
+/// This thread takes the usual time, and so do those that a codec begins from here: called before there is one. Threads are
+/// borrowed: the next task of such a one begins with [`come_between`].
+pub(super) fn work_on_pictures() {
     if !PICTURES.replace(true) {
         ask(USUAL);
     }

@@ -6,6 +6,7 @@ use super::capture::{self, Lags};
 use super::chain::Chain;
 use super::input::{AskedBy, Input, Inputs, PeerInput};
 use super::lost::Neighbours;
+use super::precedence;
 use super::reports::Reports;
 use super::sdp::{Codec, Kind};
 use super::timeline::{Pace, Place, Timeline};
@@ -237,6 +238,9 @@ fn keep_pace(
     let (kind, beginning, inputs) = (codec.kind(), beginning.clone(), inputs.clone());
     let lags = Arc::clone(lags);
     pad.add_probe(MEDIA, move |_, info| {
+        if kind == Kind::Video {
+            precedence::work_on_pictures();
+        }
         let mut corrected = None;
         let report = ssrc.and_then(|ssrc| reports.newest(ssrc));
         {
