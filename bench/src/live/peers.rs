@@ -11,6 +11,7 @@ use super::track::{Call, Command, Report, Sent, Track, reports, whole};
 use crate::network::{Event, Gate, Passage, Tally};
 use crate::pace;
 use anyhow::Context as _;
+use ducksoup_app::interaction::reports::listen;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 use std::collections::BTreeMap;
@@ -264,22 +265,9 @@ fn note_received(pipeline: &gst::Pipeline, peer: &gst::Element, notes: &Notebook
 fn note_reports(peer: &gst::Element, notes: &Notebook, epoch: Instant) -> anyhow::Result<()> {
     let notes = Arc::clone(notes);
     let bin = peer.downcast_ref::<gst::Bin>().context("ducksouppeer is no bin")?;
-    bin.connect_deep_element_added(move |_, _, element| {
-        if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
-            return;
-        }
-        let notes = Arc::clone(&notes);
-        let session = element.property::<glib::Object>("internal-session");
-        session.connect_closure(
-            "on-receiving-rtcp",
-            false,
-            glib::closure!(move |_session: glib::Object, packet: gst::Buffer| {
-                if let Ok(bytes) = packet.map_readable() {
-                    let told = reports(&bytes, epoch.elapsed().as_secs_f64());
-                    open(&notes).reports.extend(told);
-                }
-            }),
-        );
+    listen(bin, move |compound| {
+        let told = reports(compound, epoch.elapsed().as_secs_f64());
+        open(&notes).reports.extend(told);
     });
     Ok(())
 }

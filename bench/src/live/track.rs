@@ -3,6 +3,7 @@
 //! What is known of a call when it is over, whoever carried it: the server, or the floor.
 
 use super::reading::{Packet, since};
+use ducksoup_app::interaction::rtcp;
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -56,23 +57,14 @@ impl Track {
 }
 
 /// The sender reports in a compound packet that came at `at`. Nothing of what is cut or is something else.
-pub(crate) fn reports(mut bytes: &[u8], at: f64) -> Vec<Report> {
-    // RFC 3550, section 6.4.1: the type, the length in words less one; then words.
-    const SENDER_REPORT: u8 = 200;
-    let mut found = Vec::new();
-    while let [_, kind, high, low, ..] = *bytes {
-        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
-        let Some((part, rest)) = bytes.split_at_checked(length) else { break };
-        let word = |index: usize| Some(u32::from_be_bytes(*part.get(4 * index..)?.first_chunk()?));
-        let report = || {
-            let (seconds, fraction) = (word(2)?, word(3)?);
-            let time = f64::from(seconds) + f64::from(fraction) / 2f64.powi(32);
-            Some(Report { at, ssrc: word(1)?, time, timestamp: word(4)? })
-        };
-        found.extend((kind == SENDER_REPORT).then(report).flatten());
-        bytes = rest;
-    }
-    found
+pub(crate) fn reports(compound: &[u8], at: f64) -> Vec<Report> {
+    let report = |packet| match packet {
+        rtcp::Packet::SenderReport { ssrc, ntp, timestamp, .. } => {
+            Some(Report { at, ssrc, time: ntp as f64 / 2f64.powi(32), timestamp })
+        }
+        _ => None,
+    };
+    rtcp::read(compound).into_iter().filter_map(report).collect()
 }
 
 /// One participant's tracks.

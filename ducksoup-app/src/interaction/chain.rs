@@ -75,8 +75,8 @@ impl Chain {
             (kind, source_pad(&bin, gst::ElementFactoryType::PAYLOADER))
         {
             playout::show_at_once(&packets);
+            phase::keep(&bin, &packets);
         }
-        phase::keep(&bin);
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);
         let effort = (kind == Kind::Video).then(|| Effort::of(&bin));
         let chain = Self { codec, bin, overlay, effort };

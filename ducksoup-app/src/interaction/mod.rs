@@ -8,7 +8,7 @@
 //! | [`terms`] | what the first joiner sets for all (pure) |
 //! | [`negotiation`] | one offer at a time (pure) |
 //! | [`timeline`] | when a packet belongs (pure) |
-//! | [`capture`], `reports` | when media were taken (pure; what reports tell) |
+//! | [`capture`], [`reports`] | when media were taken (pure; what reports tell) |
 //! | `lost`, `concealment` | sound that never came (pure; what is done about it) |
 //! | `step` | sound in step with its encoder |
 //! | `phase` | pictures that leave when they were taken, beside files on a grid |
@@ -69,7 +69,7 @@ pub mod plots;
 mod precedence;
 pub mod ration;
 pub mod rehearsal;
-mod reports;
+pub mod reports;
 pub mod rtcp;
 pub mod sdp;
 mod silence;

@@ -54,18 +54,16 @@ impl Phase {
     }
 }
 
-/// Lets pictures leave this chain with the times at which they were taken, where a grid has moved them.
-pub(super) fn keep(chain: &gst::Bin) {
-    let pays = |element: &gst::Element| {
-        element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::PAYLOADER))
-    };
-    let payloader = chain.iterate_recurse().into_iter().flatten().find(pays);
+/// Lets pictures leave this chain with the times at which they were taken, where a grid has moved them: from the payloader
+/// that gives out `packets` on.
+pub(super) fn keep(chain: &gst::Bin, packets: &gst::Pad) {
     let grid = chain.by_name("grid");
     let Some((input, output)) =
         grid.and_then(|grid| grid.static_pad("sink").zip(grid.static_pad("src")))
     else {
         return;
     };
+    let payloader = packets.parent_element();
     let Some(end) = payloader.and_then(|payloader| payloader.static_pad("sink")) else { return };
     // Taken by streaming threads, and let go of before anything is passed on.
     let phase = Arc::new(Mutex::new(Phase::default()));
@@ -163,7 +161,7 @@ mod tests {
         watch(&file, move |buffer| {
             let _ = sender.send(buffer.pts().unwrap().mseconds());
         });
-        keep(&bin);
+        keep(&bin, &bin.by_name("pay").unwrap().static_pad("src").unwrap());
         harness.set_src_caps_str("video/x-raw,format=I420,width=16,height=16,framerate=25/1");
         let mut left = Vec::new();
         for taken in [13, 51, 94, 173] {

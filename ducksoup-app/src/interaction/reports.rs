@@ -3,13 +3,11 @@
 //! What sender reports tell of when media were taken. Read here, since what `rtpbin` makes of them is too rough: it counts
 //! in where a stream's first packets happened to arrive, for seconds, and leaves what is less than 4 ms as it is.
 
+use super::rtcp::{self, Packet};
 use gst::glib;
 use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Type of a sender report (RFC 3550, section 12.1).
-const SENDER_REPORT: u8 = 200;
 
 /// So many streams of a connection are remembered at most. Ours: sound and picture, and a new SSRC of each now and then;
 /// whoever tells of more tells of nothing that is there.
@@ -37,22 +35,7 @@ impl Reports {
             rtpbin.set_property("min-ts-offset", u64::MAX);
         }
         let own = reports.clone();
-        bin.connect_deep_element_added(move |_, _, element| {
-            if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
-                return;
-            }
-            let own = own.clone();
-            let session = element.property::<glib::Object>("internal-session");
-            session.connect_closure(
-                "on-receiving-rtcp",
-                false,
-                glib::closure!(move |_session: glib::Object, packet: gst::Buffer| {
-                    if let Ok(bytes) = packet.map_readable() {
-                        own.hear(&bytes);
-                    }
-                }),
-            );
-        });
+        listen(bin, move |compound| own.hear(compound));
         reports
     }
 
@@ -72,25 +55,37 @@ impl Reports {
     }
 }
 
+/// Gives on each compound packet that comes to an RTP session of this bin, of those that are not there yet.
+pub fn listen(bin: &gst::Bin, hear: impl Fn(&[u8]) + Clone + Send + Sync + 'static) {
+    bin.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
+            return;
+        }
+        let hear = hear.clone();
+        let session = element.property::<glib::Object>("internal-session");
+        session.connect_closure(
+            "on-receiving-rtcp",
+            false,
+            glib::closure!(move |_session: glib::Object, packet: gst::Buffer| {
+                if let Ok(bytes) = packet.map_readable() {
+                    hear(&bytes);
+                }
+            }),
+        );
+    });
+}
+
 /// The sender reports in a compound packet, up to where it is cut.
-fn read(mut bytes: &[u8]) -> Vec<(u32, Report)> {
-    let mut found = Vec::new();
-    // RFC 3550, 6.4.1: the type stands in byte 1, the length, in words less one, in 2 and 3.
-    while let [_, kind, high, low, ..] = *bytes {
-        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
-        let Some((part, rest)) = bytes.split_at_checked(length) else { break };
-        let word = |index: usize| Some(u32::from_be_bytes(*part.get(4 * index..)?.first_chunk()?));
-        let report = || {
-            let (seconds, fraction) = (word(2)?, word(3)?);
-            let ntp = (u128::from(seconds) << 32) | u128::from(fraction);
-            let time = i64::try_from((ntp * 1_000_000_000) >> 32).ok()?;
-            // A sender without a clock says 0 (RFC 3550, 6.4.1).
-            (time != 0).then_some((word(1)?, Report { stamp: word(4)?, time }))
-        };
-        found.extend((kind == SENDER_REPORT).then(report).flatten());
-        bytes = rest;
-    }
-    found
+fn read(compound: &[u8]) -> Vec<(u32, Report)> {
+    let report = |packet| match packet {
+        // A sender without a clock says 0 (RFC 3550, 6.4.1).
+        Packet::SenderReport { ssrc, ntp, timestamp: stamp, .. } if ntp != 0 => {
+            let time = i64::try_from((u128::from(ntp) * 1_000_000_000) >> 32).ok()?;
+            Some((ssrc, Report { stamp, time }))
+        }
+        _ => None,
+    };
+    rtcp::read(compound).into_iter().filter_map(report).collect()
 }
 
 #[cfg(test)]

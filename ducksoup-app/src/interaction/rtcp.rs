@@ -55,6 +55,12 @@ pub enum Packet {
     SenderReport {
         /// Who.
         ssrc: u32,
+        /// The time of the sender's clock (NTP, in 1/2^32 s) that belongs to the timestamp; 0 without a clock.
+        #[serde(skip)]
+        ntp: u64,
+        /// RTP timestamp.
+        #[serde(skip)]
+        timestamp: u32,
         /// Packets so far.
         packets: u32,
         /// Payload so far.
@@ -211,6 +217,8 @@ impl Part<'_> {
         let packet = match (self.number, self.format) {
             (SENDER_REPORT, count) => Packet::SenderReport {
                 ssrc: self.word(0)?,
+                ntp: u64::from(self.word(1)?) << 32 | u64::from(self.word(2)?),
+                timestamp: self.word(3)?,
                 packets: self.word(4)?,
                 octets: self.word(5)?,
                 reports: self.blocks(6, count)?,
@@ -293,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_compound_is_read_part_by_part() {
-        let mut bytes = packet(200, 1, &[[1, 0, 0, 0, 50, 6000].as_slice(), &BLOCK].concat());
+        let mut bytes = packet(200, 1, &[[1, 2, 3, 4, 50, 6000].as_slice(), &BLOCK].concat());
         bytes.extend(packet(202, 1, &[1, 0]));
         bytes.extend(packet(206, 1, &[1, 7]));
         bytes.extend(packet(206, 4, &[1, 0, 8, 0x0100_0000]));
@@ -312,7 +320,14 @@ mod tests {
         assert_eq!(
             read(&bytes),
             [
-                Packet::SenderReport { ssrc: 1, packets: 50, octets: 6000, reports: vec![block] },
+                Packet::SenderReport {
+                    ssrc: 1,
+                    ntp: 2 << 32 | 3,
+                    timestamp: 4,
+                    packets: 50,
+                    octets: 6000,
+                    reports: vec![block],
+                },
                 Packet::Description,
                 Packet::Pli { ssrc: 7 },
                 Packet::Fir { ssrc: 8 },
