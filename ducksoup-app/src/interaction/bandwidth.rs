@@ -65,6 +65,8 @@ pub struct Bandwidth {
     wanted: BTreeMap<Kind, u32>,
     approved: Option<u32>,
     estimate: Option<u32>,
+    /// A picture has come since the estimate was told.
+    widened: bool,
 }
 
 /// What streaming threads need. Nothing is pushed and no property is set under its locks.
@@ -129,6 +131,7 @@ impl Bandwidth {
             wanted: BTreeMap::new(),
             approved: None,
             estimate: None,
+            widened: false,
         })
     }
 
@@ -148,15 +151,21 @@ impl Bandwidth {
         if let Some(gcc) = &self.shared.gcc {
             gcc.set_bounds(self.bounds);
             // Pictures come after their sound.
-            if kind == Kind::Video {
-                let mut downlink = lock(&self.shared.downlink);
-                let told = downlink.guard.told();
-                // Another thread may be telling another one now: the next feedback tells it again.
-                downlink.told = None;
-                drop(downlink);
-                let input = PeerInput::Estimated(told);
-                self.shared.inputs.send(Input::Peer(self.shared.connection, input));
-            }
+            self.widened |= kind == Kind::Video;
+        }
+    }
+
+    /// All tracks are there for now: what they may take together is told. Told after each of them, it would
+    /// leave no room for the pictures that the connection does not count yet.
+    pub fn carries_all(&mut self) {
+        if std::mem::take(&mut self.widened) {
+            let mut downlink = lock(&self.shared.downlink);
+            let told = downlink.guard.told();
+            // Another thread may be telling another one now: the next feedback tells it again.
+            downlink.told = None;
+            drop(downlink);
+            let input = PeerInput::Estimated(told);
+            self.shared.inputs.send(Input::Peer(self.shared.connection, input));
         }
     }
 

@@ -4,6 +4,7 @@
 //! buffers, the mixer, the frame keeper. What is not there counts as nothing.
 
 use super::measures::{Arrived, Delivered, RouteKey, Sample};
+use super::meter::MixerReading;
 use super::sdp::Kind;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ pub struct Counted {
     pub sources: Vec<gst::Structure>,
     /// The jitter buffers' `stats`, by the SSRC they wait for.
     pub jitter_buffers: BTreeMap<u32, gst::Structure>,
-    /// The mixer's `stats`.
-    pub mixer: gst::Structure,
+    /// The mixer's.
+    pub mixer: MixerReading,
     /// The frame keeper's `stats`.
     pub grid: Option<gst::Structure>,
 }
@@ -42,7 +43,7 @@ pub fn sample(
 ) -> Sample {
     let mut sample = Sample { at, delivered: streams.outgoing.clone(), ..Sample::default() };
     session(&mut sample, counted, &streams.incoming);
-    mixer(&mut sample, &counted.mixer, user, receiver);
+    mixer(&mut sample, counted.mixer.stats(), user, receiver);
     if let Some(stats) = &counted.grid {
         let made = sample.made.entry(Kind::Video).or_default();
         made.frames_in = count(stats, "in");
@@ -144,7 +145,7 @@ mod tests {
             at: Instant::now(),
             sources: Vec::new(),
             jitter_buffers: BTreeMap::new(),
-            mixer: gst::Structure::new_empty("ducksoupmixer-stats"),
+            mixer: MixerReading::of(gst::Structure::new_empty("ducksoupmixer-stats")),
             grid: None,
         }
     }
@@ -215,7 +216,7 @@ mod tests {
                 ]),
             )
             .build();
-        let counted = Counted { mixer, ..empty() };
+        let counted = Counted { mixer: MixerReading::of(mixer), ..empty() };
         let reported = Delivered { keyframe_requests: 9, ..Delivered::default() };
         let key = ("ben".to_owned(), Kind::Video);
         let streams =

@@ -7,6 +7,7 @@ use super::gpu::probe::Gpu;
 use super::gstreamer_log;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{self, Figures};
+use super::meter::MixerReading;
 use super::peer::{Means, Peer, PeerError, Showing, bin_name};
 use super::pipelines::Pipelines;
 use super::precedence;
@@ -328,8 +329,9 @@ impl Graph {
             return false;
         }
         self.count_at = now + measures::PERIOD;
+        let mixer = MixerReading::new(&self.mixer);
         for peer in self.peers.values() {
-            peer.count(&self.mixer, &self.inputs);
+            peer.count(&mixer, &self.inputs);
         }
         true
     }

@@ -13,10 +13,43 @@ use ducksoup_signaller::frame::Connection;
 use gst::glib;
 use gst::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 type JitterBuffers = Arc<Mutex<BTreeMap<u32, glib::WeakRef<gst::Element>>>>;
+
+/// The mixer's counters, read once for all who are counted at a time, when the first of them is: they tell
+/// of everybody's tracks, and whoever reads them holds up those who send for a moment.
+#[derive(Clone)]
+pub struct MixerReading(Arc<LazyLock<gst::Structure, Box<dyn FnOnce() -> gst::Structure + Send>>>);
+
+impl MixerReading {
+    /// A reading of this mixer that is still to be made.
+    #[must_use]
+    pub fn new(mixer: &gst::Element) -> Self {
+        let mixer = mixer.clone();
+        Self(Arc::new(LazyLock::new(Box::new(move || mixer.property("stats")))))
+    }
+
+    /// Counters that somebody else read.
+    #[cfg(test)]
+    pub fn of(stats: gst::Structure) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(move || stats))))
+    }
+
+    /// Its `stats`.
+    #[must_use]
+    pub fn stats(&self) -> &gst::StructureRef {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MixerReading {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("MixerReading").finish_non_exhaustive()
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -87,7 +120,7 @@ impl Meter {
     /// nobody up; they come as a [`PeerInput::Counted`].
     pub fn read(
         &self,
-        mixer: &gst::Element,
+        mixer: &MixerReading,
         grid: Option<gst::Element>,
         connection: Connection,
         inputs: &Inputs,
@@ -102,6 +135,7 @@ impl Meter {
                 return;
             };
             let at = Instant::now();
+            LazyLock::force(&mixer.0);
             let stats = session.property::<gst::Structure>("stats");
             let sources = stats.get::<glib::ValueArray>("source-stats").ok();
             let sources = sources.iter().flat_map(|sources| sources.iter());
@@ -117,7 +151,7 @@ impl Meter {
                 at,
                 sources,
                 jitter_buffers: buffers.collect(),
-                mixer: mixer.property("stats"),
+                mixer,
                 grid: grid.map(|grid| grid.property("stats")),
             };
             inputs.send(Input::Peer(connection, PeerInput::Counted(Box::new(counted))));

@@ -25,7 +25,7 @@ use super::gpu::Devices;
 use super::hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
-use super::meter::Meter;
+use super::meter::{Meter, MixerReading};
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
 use super::rtcp::{self, Compound, Direction};
@@ -246,6 +246,7 @@ impl Peer {
     pub fn negotiate(&mut self, inputs: &Inputs) {
         if self.stale && self.unpromised == 0 {
             self.stale = false;
+            self.bandwidth.carries_all();
             if self.negotiation.want() == Step::CreateOffer {
                 webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
             }
@@ -335,7 +336,7 @@ impl Peer {
     }
 
     /// Asks for the counters, which come as a [`PeerInput::Counted`].
-    pub fn count(&self, mixer: &gst::Element, inputs: &Inputs) {
+    pub fn count(&self, mixer: &MixerReading, inputs: &Inputs) {
         let grid = self.chains.iter().find_map(Chain::grid);
         self.meter.read(mixer, grid, self.connection, inputs);
     }

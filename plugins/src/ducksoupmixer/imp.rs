@@ -106,7 +106,10 @@ impl ObjectImpl for Mixer {
         match pspec.name() {
             PROP_AUDIO_BITRATE => self.terms().audio.to_value(),
             PROP_LEAST_VIDEO => self.terms().least_video.to_value(),
-            _ => lock(&self.board).stats().to_value(),
+            _ => {
+                let census = lock(&self.board).census();
+                census.stats().to_value()
+            }
         }
     }
 }
@@ -360,7 +363,7 @@ impl Mixer {
     pub(super) fn run(&self, errands: Errands) {
         for (target, sink) in errands.newcomers {
             if target.pad.imp().takes_packets() {
-                target.receiver.with(target.lane, Lane::count_request);
+                target.receiver.note(target.lane, Lane::count_request);
                 self.ask(&sink, Urgency::Newcomer);
             }
         }

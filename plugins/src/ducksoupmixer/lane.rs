@@ -73,12 +73,32 @@ struct Form {
     extensions: Option<Extensions>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    packets: u64,
-    bytes: u64,
-    flow_errors: u64,
-    keyframe_requests: u64,
+/// What was sent over a route, and what was asked for there.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub packets: u64,
+    pub bytes: u64,
+    pub flow_errors: u64,
+    pub keyframe_requests: u64,
+}
+
+/// The numbers of one route, from [`Lane::tally`].
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// The mixer's own number of the source pad.
+    pub route: u32,
+    pub pad: MixerSrcPad,
+    /// What its source is; `None` while there is none.
+    pub kind: Option<Kind>,
+    /// What was sent, and what for.
+    pub counts: Counts,
+    /// Packets lost here.
+    pub drops: u64,
+    /// Packets left out before a keyframe.
+    pub gated: u64,
+    /// Packets that wait.
+    pub queued: usize,
+    pub paused: bool,
 }
 
 #[derive(Debug)]
@@ -438,27 +458,18 @@ impl Lane {
         self.counts.keyframe_requests += 1;
     }
 
-    /// Its part of the element's `stats`.
-    pub(super) fn stats(&self, receiver: &str, source: &str) -> gst::Structure {
-        let kind = match self.source.as_ref().map(|source| source.kind) {
-            Some(Kind::Audio) => "audio",
-            Some(Kind::Video) => "video",
-            None => "",
-        };
-        gst::Structure::builder("ducksoupmixer-route")
-            .field("pad", self.pad.name().as_str())
-            .field("receiver", receiver)
-            .field("source", source)
-            .field("kind", kind)
-            .field("packets", self.counts.packets)
-            .field("bytes", self.counts.bytes)
-            .field("drops", self.fifo.drops)
-            .field("gated", self.fifo.gated)
-            .field("flow-errors", self.counts.flow_errors)
-            .field("keyframe-requests", self.counts.keyframe_requests)
-            .field("queued", self.fifo.len() as u64)
-            .field("paused", self.paused)
-            .build()
+    /// What the element's `stats` tell of it.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            route: self.id,
+            pad: self.pad.clone(),
+            kind: self.source.as_ref().map(|source| source.kind),
+            counts: self.counts,
+            drops: self.fifo.drops,
+            gated: self.fifo.gated,
+            queued: self.fifo.len(),
+            paused: self.paused,
+        }
     }
 }
 

@@ -62,6 +62,7 @@ mod receiver;
 mod rewrite;
 mod routing;
 mod share;
+mod stats;
 mod switchboard;
 
 use gst::{glib, prelude::*};

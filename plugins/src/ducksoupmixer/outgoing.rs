@@ -12,11 +12,11 @@ use gst::{prelude::*, subclass::prelude::*};
 
 impl Mixer {
     pub(super) fn src_event(&self, pad: &MixerSrcPad, event: &gst::Event) -> bool {
-        let Some((id, receiver)) = self.receiver_of(pad) else {
-            return false;
-        };
         if let Some(urgency) = Urgency::of(event) {
-            let paused = receiver.with(id, |lane| {
+            let Some((id, receiver)) = self.receiver_of(pad) else {
+                return false;
+            };
+            let paused = receiver.note(id, |lane| {
                 lane.count_request();
                 lane.is_paused()
             });
@@ -28,6 +28,9 @@ impl Mixer {
             return true;
         }
         if let Some(bitrate) = estimate::parse(event) {
+            let Some(id) = pad.imp().id() else {
+                return false;
+            };
             let terms = self.terms();
             let errands = lock(&self.board).estimate(id, bitrate, terms);
             self.run(errands);
@@ -91,7 +94,7 @@ impl Mixer {
             && sink.imp().wants_asking()
             && pad.is_active()
         {
-            receiver.with(id, Lane::count_request);
+            receiver.note(id, Lane::count_request);
             self.ask(&sink, Urgency::Newcomer);
         }
     }

@@ -7,7 +7,7 @@
 
 use super::fifo::Outcome;
 use super::imp::CAT;
-use super::lane::{Announcement, Lane};
+use super::lane::{Announcement, Lane, Tally};
 use super::lock;
 use super::packet::{Arrival, Departure};
 use super::pad::MixerSrcPad;
@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 /// How often a blocked pad is looked at while something is kept for it: half an Opus packet's 20 ms.
 const HELD_UP_POLL: Duration = Duration::from_millis(10);
 
-/// A push longer than this hangs. Into a healthy `webrtcbin` it takes well below a millisecond; a thread
-/// that is started without need only costs itself.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// A push longer than this hangs. Into a healthy `webrtcbin` it takes well below a millisecond, unless the
+/// machine has more to do than it can: there, another thread would only wait for the same lock. So each
+/// one that hangs makes the patience with the next twice as long.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// One receiver of the conversation.
 #[derive(Debug)]
@@ -155,7 +156,17 @@ impl Receiver {
         }
     }
 
-    /// Does something with one lane.
+    /// Counts or looks something up in one lane, which gives the threads nothing to do.
+    pub(super) fn note<R>(&self, id: u32, action: impl FnOnce(&mut Lane) -> R) -> Option<R> {
+        lock(&self.shared).lane(id).map(action)
+    }
+
+    /// The numbers of all lanes.
+    pub(super) fn tallies(&self) -> Vec<Tally> {
+        lock(&self.shared).lanes.iter().map(Lane::tally).collect()
+    }
+
+    /// Changes one lane, after which there may be work.
     pub(super) fn with<R>(&self, id: u32, action: impl FnOnce(&mut Lane) -> R) -> Option<R> {
         let mut shared = lock(&self.shared);
         let result = shared.lane(id).map(action);
@@ -164,7 +175,7 @@ impl Receiver {
         result
     }
 
-    /// Does something with every lane.
+    /// Changes every lane, after which there may be work.
     pub(super) fn with_all(&self, action: impl FnMut(&mut Lane)) {
         lock(&self.shared).lanes.iter_mut().for_each(action);
         self.wake.notify_all();
@@ -221,8 +232,12 @@ impl Receiver {
                 gst::debug!(CAT, "receiver {} hangs on another route", self.name);
                 self.spawn(&mut shared);
             }
+            // Threads in a push look for more by themselves.
+            let idle = shared.free() != Some(0);
             drop(shared);
-            self.wake.notify_all();
+            if idle {
+                self.wake.notify_one();
+            }
         }
         wish
     }
@@ -343,8 +358,10 @@ impl Shared {
 
     /// All threads have been in a push for so long that it hangs.
     fn is_stalled(&self) -> bool {
-        let mut since = self.lanes.iter().filter_map(Lane::busy_since);
-        self.free() == Some(0) && since.all(|since| since.elapsed() > PATIENCE)
+        let since: Vec<_> = self.lanes.iter().filter_map(Lane::busy_since).collect();
+        let doublings = u32::try_from(since.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let patience = PATIENCE.saturating_mul(2_u32.saturating_pow(doublings));
+        self.free() == Some(0) && since.iter().all(|since| since.elapsed() > patience)
     }
 
     /// Takes on the next piece of work. [`Receiver::finish`] has to follow.

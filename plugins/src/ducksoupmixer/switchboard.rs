@@ -9,7 +9,7 @@ use super::pad::{MixerSinkPad, MixerSrcPad, sink::Target};
 use super::receiver::Receiver;
 use super::routing::{self, Kind, Stream, Wanted};
 use super::share::{self, Share, Terms};
-use gst::prelude::*;
+use super::stats::Census;
 use gst::subclass::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -302,47 +302,14 @@ impl Switchboard {
         Errands { newcomers: Vec::new(), shares: news.collect(), pauses }
     }
 
-    /// The structure of the element's `stats`.
-    pub(super) fn stats(&self) -> gst::Structure {
-        let routes = self.routes.iter().filter_map(|(id, route)| {
-            let source = self.source_of(*id).map(|pad| pad.imp().participant());
-            let source = source.unwrap_or_default();
-            let name = route.receiver.name();
-            route.receiver.with(*id, |lane| lane.stats(name, &source))
-        });
-        let sources = self.sinks.values().map(source_stats);
-        gst::Structure::builder("ducksoupmixer-stats")
-            .field("routes", array(routes))
-            .field("sources", array(sources))
-            .build()
+    /// Whom the element's `stats` tell of.
+    pub(super) fn census(&self) -> Census {
+        let sources = self
+            .edges
+            .iter()
+            .filter_map(|(route, sink)| Some((*route, self.sinks.get(sink)?.imp().participant())));
+        Census { receivers: self.receivers(), sources: sources.collect(), sinks: self.sinks() }
     }
-}
-
-fn array(structures: impl Iterator<Item = gst::Structure>) -> gst::Array {
-    gst::Array::from_values(structures.map(|structure| structure.to_send_value()))
-}
-
-fn source_stats(pad: &MixerSinkPad) -> gst::Structure {
-    let imp = pad.imp();
-    let kind = match imp.kind() {
-        Some(Kind::Audio) => "audio",
-        Some(Kind::Video) => "video",
-        None => "",
-    };
-    let state = lock(&imp.state);
-    let (counts, told) = (state.counts, state.told);
-    drop(state);
-    gst::Structure::builder("ducksoupmixer-source")
-        .field("pad", pad.name().as_str())
-        .field("participant", imp.participant())
-        .field("kind", kind)
-        .field("packets", counts.packets)
-        .field("bytes", counts.bytes)
-        .field("malformed", counts.malformed)
-        .field("keyframes", counts.keyframes)
-        .field("keyframe-requests", u64::from(counts.keyframe_requests))
-        .field("bitrate", told.unwrap_or(0))
-        .build()
 }
 
 fn encoding(caps: Option<&gst::Caps>) -> Option<String> {

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::config::{Args, Config};
 use crate::interaction::elements;
 use crate::interaction::rtcp;
 use crate::interaction::sdp::Codec;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -253,4 +255,34 @@ fn feedback_without_what_it_must_have_is_left_out() {
     assert_eq!(packets(&other), None);
     let empty = gst::event::CustomUpstream::new(gst::Structure::new_empty(FEEDBACK));
     assert_eq!(packets(&empty), None);
+}
+
+#[test]
+fn what_a_connection_can_take_is_told_when_all_its_tracks_are_there() {
+    gst::init().unwrap();
+    elements::register().unwrap();
+    let settings =
+        Config::new(&Args::default(), Path::new("/nonexistent")).unwrap().stage_settings();
+    let webrtcbin = gst::ElementFactory::make("webrtcbin").build().unwrap();
+    let (to, inputs) = mpsc::sync_channel(1000);
+    let mut bandwidth =
+        Bandwidth::new(&webrtcbin, &settings, Connection(1), &Inputs::new(to)).unwrap();
+    let told = || -> Vec<u32> {
+        let told = inputs.try_iter().map(|input| match input {
+            Input::Peer(_, PeerInput::Estimated(bitrate)) => bitrate,
+            other => panic!("{other:?}"),
+        });
+        told.collect()
+    };
+    let each = START.min(settings.video_bitrate.default) + settings.audio_bitrate.max;
+    for pictures in [3, 5] {
+        while bandwidth.bounds.start < pictures * each {
+            bandwidth.carries(Kind::Audio);
+            bandwidth.carries(Kind::Video);
+        }
+        assert_eq!(told(), [0_u32; 0], "after {pictures} of them");
+        bandwidth.carries_all();
+        bandwidth.carries_all();
+        assert_eq!(told(), [pictures * each]);
+    }
 }
