@@ -8,7 +8,6 @@ use super::effort::Effort;
 use super::overlay::Overlay;
 use super::phase;
 use super::pipelines::{Mode, Pipelines, PipelinesError, Values};
-use super::playout;
 use super::precedence;
 use super::sdp::{Codec, Kind};
 use super::step;
@@ -74,7 +73,6 @@ impl Chain {
         if let (Kind::Video, Some(packets)) =
             (kind, source_pad(&bin, gst::ElementFactoryType::PAYLOADER))
         {
-            playout::show_at_once(&packets);
             phase::keep(&bin, &packets);
         }
         let overlay = bin.by_name("overlay").as_ref().and_then(Overlay::new);

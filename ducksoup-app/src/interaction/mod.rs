@@ -17,7 +17,7 @@
 //! | [`ration`] | so many a second, and no more (pure) |
 //! | [`stats`] | what is told for the stats page (pure) |
 //! | [`candidates`] | which addresses browsers are told of (pure) |
-//! | `playout` | pictures that browsers show at once |
+//! | [`playout`] | how long browsers keep pictures (pure) |
 //! | [`sdp`] | what browsers are promised, how answers are judged |
 //! | [`gpu`], [`wishes`] | who encodes and scales, who shows the time (pure, but for the probe) |
 //! | [`pipelines`] | the files under `pipelines/`, read once |
@@ -64,7 +64,7 @@ pub mod overlay;
 pub mod peer;
 mod phase;
 pub mod pipelines;
-mod playout;
+pub mod playout;
 pub mod plots;
 mod precedence;
 pub mod ration;

@@ -28,6 +28,7 @@ use super::measures::{Figures, Measures};
 use super::meter::{Meter, MixerReading};
 use super::negotiation::{Negotiation, Step};
 use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
+use super::playout::{Keeping, Patience};
 use super::rtcp::{self, Compound, Direction};
 use super::sdp::{self, Codec, Kind};
 use super::tracks::{self, Beginning};
@@ -118,6 +119,8 @@ pub struct Peer {
     pub traffic: Traffic,
     /// What its connection can take.
     pub bandwidth: Bandwidth,
+    /// How long its browser may keep pictures.
+    patience: Patience,
     meter: Meter,
     measures: Measures,
     /// When the browser is to be asked for a picture that a recording can start from.
@@ -201,6 +204,7 @@ impl Peer {
             track_names: BTreeMap::new(),
             traffic: Traffic::default(),
             bandwidth,
+            patience: Patience::default(),
             meter,
             measures: Measures::default(),
             keyframe_at: None,
@@ -360,6 +364,16 @@ impl Peer {
         }
         let traffic = &self.traffic;
         self.bandwidth.reported(&rtcp::read(&compound.bytes), |ssrc| traffic.sends(ssrc))
+    }
+
+    /// How the browser may keep pictures from now on, if that is news after this control packet: it is told.
+    pub fn keeps_pictures(&mut self, compound: &Compound, now: Instant) -> Option<Keeping> {
+        let asked = self.traffic.lacks_pictures(compound);
+        let keeping = self.patience.hear(asked, self.traffic.round_trip(), now)?;
+        for route in self.routes.values() {
+            route.keep_pictures(keeping);
+        }
+        Some(keeping)
     }
 
     /// Whether the tracks are decoded and encoded again.

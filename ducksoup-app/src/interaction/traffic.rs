@@ -77,6 +77,25 @@ impl Traffic {
         self.outgoing.contains_key(&ssrc)
     }
 
+    /// Whether a control packet of the browser asks for packets of a picture.
+    #[must_use]
+    pub fn lacks_pictures(&self, compound: &Compound) -> bool {
+        compound.direction == Direction::Received
+            && rtcp::read(&compound.bytes).iter().any(|packet| match packet {
+                Packet::Nack { ssrc, .. } => {
+                    self.outgoing.get(ssrc).is_some_and(|stream| stream.route.1 == Kind::Video)
+                }
+                _ => false,
+            })
+    }
+
+    /// The longest round trip that the browser's latest reports tell, in ms.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<f64> {
+        let told = self.outgoing.values().filter_map(|stream| stream.delivered.told?.rtt);
+        told.reduce(f64::max)
+    }
+
     /// Somebody wants a keyframe of the browser.
     pub fn wants_keyframe(&mut self, by: AskedBy) {
         self.wanted.push(by);

@@ -230,6 +230,8 @@ messages! {
         "source" "whose picture", "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
     PictureResumed "picture_resumed" "track" Info Interaction "The picture is sent to the participant again, from the next keyframe on." {
         "source" "whose picture", "running-time" "when, in ns of the pipeline", "onset" "when, in s since t0" }
+    PlayoutDelay "playout_delay_updated" "track" Info Interaction "A browser that loses pictures' packets on a long way may keep pictures back from here on, so that they go on evenly; or shows them as soon as they can be shown, again." {
+        "value" "`browser`: as long as it holds for right; `at once`" }
     LossThresholdExceeded "loss_threshold_exceeded" "track" Debug Interaction "A browser reports that it lost more than a twentieth of a track's packets." {
         "value" "packets newly lost", "fraction" "the part lost since its report before, 0 to 1",
         "source" "whose track", "type" "`audio` or `video`" }

@@ -70,6 +70,13 @@ pub(super) fn write(header: &mut [u8], new: Rewritten) {
 pub(super) const TRANSPORT_WIDE: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// The extension by which a sender says how long receivers are to keep pictures before they show them: 12 bits for the
+/// least and 12 for the most, in units of 10 ms.
+pub(super) const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+
+/// The most that [`PLAYOUT_DELAY`] can tell.
+const LONGEST_DELAY: u16 = 0x0fff;
+
 /// What becomes of a source's header extensions on the way to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Extensions {
@@ -79,12 +86,14 @@ pub(super) struct Extensions {
     /// number itself is the business of the `rtpsession` behind the mixer, which alone knows in what
     /// order packets leave; it writes it where there is room, and nowhere else.
     numbered: Option<u8>,
+    /// The receiver's id of the playout delay.
+    delayed: Option<u8>,
 }
 
 impl Extensions {
-    /// Compares two lists of `(id, URI)`. `None` when nothing has to change: all ids agree and no
-    /// numbers are promised, or the receiver was promised no list at all and takes packets as they
-    /// are.
+    /// Compares two lists of `(id, URI)`. `None` when nothing can have to change: all ids agree and neither
+    /// numbers nor delays are promised, or the receiver was promised no list at all and takes packets as
+    /// they are.
     pub(super) fn between(source: &[(u8, String)], receiver: &[(u8, String)]) -> Option<Self> {
         if receiver.is_empty() {
             return None;
@@ -102,16 +111,28 @@ impl Extensions {
             .filter(|(id, new)| *new != Some(*id))
             .chain(strange.map(|(id, _)| (*id, None)))
             .collect();
-        let numbered = receiver.iter().find(|(_, uri)| uri == TRANSPORT_WIDE).map(|(id, _)| *id);
-        (!changes.is_empty() || numbered.is_some()).then_some(Self { changes, numbered })
+        let promised = |sought| receiver.iter().find(|(_, uri)| uri == sought).map(|(id, _)| *id);
+        let (numbered, delayed) = (promised(TRANSPORT_WIDE), promised(PLAYOUT_DELAY));
+        let changed = !changes.is_empty() || numbered.is_some() || delayed.is_some();
+        changed.then_some(Self { changes, numbered, delayed })
     }
 
     /// Changes the extensions of one packet's header. One that was not promised becomes padding. A new
-    /// id that the block's form cannot express is treated so, too.
-    pub(super) fn apply(&self, header: &mut Vec<u8>) {
+    /// id that the block's form cannot express is treated so, too. `longest` is the most that the receiver is to keep the
+    /// picture that begins here, in units of 10 ms.
+    pub(super) fn apply(&self, header: &mut Vec<u8>, longest: Option<u16>) {
         self.rename(header);
+        if let Some((id, longest)) = self.delayed.zip(longest) {
+            let [high, low] = longest.min(LONGEST_DELAY).to_be_bytes();
+            // The source's least stays.
+            if let Some(there) = put(id, &[0, high, low], header)
+                && let [_, middle, last] = &mut header[there.data..there.end]
+            {
+                (*middle, *last) = (*middle & 0xf0 | high, low);
+            }
+        }
         if let Some(id) = self.numbered {
-            make_room(id, header);
+            put(id, &[0, 0], header);
         }
     }
 
@@ -120,7 +141,7 @@ impl Extensions {
             return;
         };
         let mut at = block.begin;
-        while let Some(Element { id, start, end }) = block.element(header, at) {
+        while let Some(Element { id, start, end, .. }) = block.element(header, at) {
             match self.changes.iter().find(|(old, _)| *old == id) {
                 None => {}
                 Some((_, Some(new))) if block.form == Form::TwoBytes => header[start] = *new,
@@ -134,36 +155,44 @@ impl Extensions {
     }
 }
 
-/// Gives a header the extension `id` with two bytes of zero, unless it has it. Only in one-byte form:
-/// nothing else is read for transport-wide numbers.
-fn make_room(id: u8, header: &mut Vec<u8>) {
-    if !(1..15).contains(&id) {
-        return;
+/// Gives a header the element `id` with these data, unless it has one: that one is returned. Only in one-byte form, which
+/// is all that is read for what is put in here.
+fn put(id: u8, data: &[u8], header: &mut Vec<u8>) -> Option<Element> {
+    let length = u8::try_from(data.len().checked_sub(1)?).ok()?;
+    if !(1..15).contains(&id) || length > 0x0f {
+        return None;
     }
-    let room = [id << 4 | 1, 0, 0, 0];
+    let before = header.len();
+    let mut words = 0_u16;
     if header[0] & 0x10 == 0 {
         header[0] |= 0x10;
         header.extend(ONE_BYTE_PROFILE.to_be_bytes());
-        header.extend([0, 1]);
-        header.extend(room);
-        return;
-    }
-    let Some(block) = Block::of(header).filter(|block| block.form == Form::OneByte) else {
-        return;
-    };
-    let mut at = block.begin;
-    while let Some(element) = block.element(header, at) {
-        if element.id == id {
-            return;
+        header.extend([0, 0]);
+    } else {
+        let block = Block::of(header).filter(|block| block.form == Form::OneByte)?;
+        let mut at = block.begin;
+        while let Some(element) = block.element(header, at) {
+            if element.id == id {
+                return Some(element);
+            }
+            at = element.end;
         }
-        at = element.end;
+        // What is left must be padding: behind anything else nobody would read.
+        if header[at..].iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        words = u16_at(header, block.begin - 2)?;
     }
-    // What is left must be padding: behind anything else nobody would read.
-    let words = u16_at(header, block.begin - 2).and_then(|words| words.checked_add(1));
-    if let (Some(words), true) = (words, header[at..].iter().all(|byte| *byte == 0)) {
-        header[block.begin - 2..block.begin].copy_from_slice(&words.to_be_bytes());
-        header.extend(room);
+    header.push(id << 4 | length);
+    header.extend(data);
+    header.resize(header.len().next_multiple_of(4), 0);
+    let begin = FIXED + 4 * usize::from(header[0] & 0x0f) + 4;
+    let added = (header.len() - before.max(begin)) / 4;
+    match u16::try_from(added).ok().and_then(|added| words.checked_add(added)) {
+        Some(words) => header[begin - 2..begin].copy_from_slice(&words.to_be_bytes()),
+        None => header.truncate(before),
     }
+    None
 }
 
 /// The two forms of an extension block (RFC 8285, 4.2 and 4.3).
@@ -181,11 +210,12 @@ struct Block {
     begin: usize,
 }
 
-/// An element of a block: its id, and the bytes it takes, its own header included.
+/// An element of a block: its id, and where its own header, its data and its end are.
 #[derive(Debug, Clone, Copy)]
 struct Element {
     id: u8,
     start: usize,
+    data: usize,
     end: usize,
 }
 
@@ -210,14 +240,14 @@ impl Block {
             at += 1;
         }
         let first = *header.get(at)?;
-        let (id, length) = match self.form {
+        let (id, data, length) = match self.form {
             // Nothing behind these two is to be read: 0 with a length, and 15.
             Form::OneByte if matches!(first >> 4, 0 | 15) => return None,
-            Form::OneByte => (first >> 4, 2 + usize::from(first & 0x0f)),
-            Form::TwoBytes => (first, 2 + usize::from(*header.get(at + 1)?)),
+            Form::OneByte => (first >> 4, at + 1, 1 + usize::from(first & 0x0f)),
+            Form::TwoBytes => (first, at + 2, usize::from(*header.get(at + 1)?)),
         };
-        let end = at + length;
-        (end <= header.len()).then_some(Element { id, start: at, end })
+        let end = data + length;
+        (end <= header.len()).then_some(Element { id, start: at, data, end })
     }
 }
 
@@ -296,7 +326,7 @@ mod tests {
         header[0] |= 0x10;
         // Padding, twcc (2 bytes), mid (1 byte), level (1 byte).
         header.extend([0xbe, 0xde, 0, 2, 0x00, 0x11, 7, 8, 0x20, 9, 0x30, 6]);
-        change.apply(&mut header);
+        change.apply(&mut header, None);
         assert_eq!(header[16..], [0x00, 0x51, 7, 8, 0, 0, 0x30, 6]);
     }
 
@@ -306,7 +336,7 @@ mod tests {
         let mut header = PLAIN[..12].to_vec();
         header[0] |= 0x10;
         header.extend([0xbe, 0xde, 0, 1, 0x10, 7, 0x50, 9]);
-        change.apply(&mut header);
+        change.apply(&mut header, None);
         assert_eq!(header[16..], [0x10, 7, 0, 0]);
     }
 
@@ -316,7 +346,7 @@ mod tests {
         let mut header = PLAIN[..12].to_vec();
         header[0] |= 0x10;
         header.extend([0x10, 0x00, 0, 1, 1, 2, 7, 8]);
-        change.apply(&mut header);
+        change.apply(&mut header, None);
         assert_eq!(header[16..], [20, 2, 7, 8]);
     }
 
@@ -330,7 +360,7 @@ mod tests {
                 header.extend(block);
             }
             let length = header.len();
-            numbered.apply(&mut header);
+            numbered.apply(&mut header, None);
             assert_eq!(parse(&header).unwrap().length, header.len(), "a whole header, {length}");
             header[12..].to_vec()
         };
@@ -354,8 +384,35 @@ mod tests {
         let mut header = PLAIN[..12].to_vec();
         header[0] |= 0x10;
         header.extend([0xbe, 0xde, 0, 1, 0x51, 7, 8, 0]);
-        change.apply(&mut header);
+        change.apply(&mut header, None);
         assert_eq!(header[12..], [0xbe, 0xde, 0, 1, 0x31, 7, 8, 0]);
+    }
+
+    #[test]
+    fn the_most_that_pictures_are_kept_is_the_receivers_own() {
+        let source = ids(&[(5, PLAYOUT_DELAY)]);
+        // id of the receiver, the most that is wished for, in the packet → out of it
+        for (id, longest, packet, expected) in [
+            (5, Some(1000), [0x52, 0x01, 0x20, 0x00], [0x52, 0x01, 0x23, 0xe8]),
+            (5, Some(0), [0x52, 0x01, 0x2f, 0xff], [0x52, 0x01, 0x20, 0x00]),
+            (5, Some(u16::MAX), [0x52, 0x00, 0x00, 0x00], [0x52, 0x00, 0x0f, 0xff]),
+            (7, Some(4), [0x52, 0x00, 0x00, 0x00], [0x72, 0x00, 0x00, 0x04]),
+            (5, None, [0x52, 0x01, 0x20, 0x00], [0x52, 0x01, 0x20, 0x00]),
+            (5, Some(4), [0x51, 0x01, 0x20, 0x00], [0x51, 0x01, 0x20, 0x00]),
+        ] {
+            let change = Extensions::between(&source, &ids(&[(id, PLAYOUT_DELAY)])).unwrap();
+            let mut header = PLAIN[..12].to_vec();
+            header[0] |= 0x10;
+            header.extend([0xbe, 0xde, 0, 1]);
+            header.extend(packet);
+            change.apply(&mut header, longest);
+            assert_eq!(header[16..], expected, "{id} {longest:?} {packet:?}");
+        }
+        let promised = ids(&[(3, TRANSPORT_WIDE), (5, PLAYOUT_DELAY)]);
+        let mut header = PLAIN[..12].to_vec();
+        Extensions::between(&[], &promised).unwrap().apply(&mut header, Some(0x102));
+        let both = [0xbe, 0xde, 0, 2, 0x52, 0, 1, 2, 0x31, 0, 0, 0];
+        assert_eq!(header[12..], both, "the source has none");
     }
 
     proptest::proptest! {
@@ -372,9 +429,10 @@ mod tests {
             let mut header = PLAIN[..12].to_vec();
             header[0] |= 0x10;
             header.extend(block);
-            let source = ids(&[(1, "a"), (2, TRANSPORT_WIDE)]);
-            let change = Extensions::between(&source, &ids(&[(id, TRANSPORT_WIDE), (4, "b")]));
-            change.unwrap().apply(&mut header);
+            let source = ids(&[(1, "a"), (2, TRANSPORT_WIDE), (3, PLAYOUT_DELAY)]);
+            let promised = ids(&[(id, TRANSPORT_WIDE), (4, "b"), (5, PLAYOUT_DELAY)]);
+            let change = Extensions::between(&source, &promised);
+            change.unwrap().apply(&mut header, Some(1));
             proptest::prop_assert_eq!(parse(&header).unwrap().length, header.len());
         }
     }
@@ -386,7 +444,7 @@ mod tests {
         header[0] |= 0x10;
         header.extend([0xbe, 0xde, 0, 1, 0x1f, 2, 7, 8]);
         let before = header.clone();
-        change.apply(&mut header);
+        change.apply(&mut header, None);
         assert_eq!(header, before);
     }
 }

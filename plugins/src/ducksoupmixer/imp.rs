@@ -360,6 +360,14 @@ impl Mixer {
         self.reroute();
     }
 
+    /// A source pad's longest playout delay changed.
+    pub(super) fn playout_delay_changed(&self, pad: &MixerSrcPad) {
+        let longest = pad.imp().max_playout_delay();
+        if let Some((id, receiver)) = self.receiver_of(pad) {
+            receiver.note(id, |lane| lane.set_longest_kept(longest));
+        }
+    }
+
     pub(super) fn run(&self, errands: Errands) {
         for (target, sink) in errands.newcomers {
             if target.pad.imp().takes_packets() {

@@ -10,6 +10,7 @@ use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
 use gst::{glib, prelude::*};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Fields by which payloaders tell the offsets of their own stream: wrong after rewriting.
@@ -70,7 +71,7 @@ struct Form {
     ssrc: u32,
     payload_type: Option<u8>,
     clock_rate: u32,
-    extensions: Option<Extensions>,
+    extensions: Option<Arc<Extensions>>,
 }
 
 /// What was sent over a route, and what was asked for there.
@@ -126,6 +127,10 @@ pub(super) struct Lane {
     ready: bool,
     /// Its receiver cannot take it beside the others: nothing is kept.
     paused: bool,
+    /// The most that the receiver is to keep a picture, in units of 10 ms; `None`: what the source says.
+    longest_kept: Option<u16>,
+    /// The timestamp that was sent last.
+    newest: Option<u32>,
     /// Since when a thread is pushing here.
     busy: Option<Instant>,
     /// All sources have ended: EOS follows what is queued.
@@ -152,6 +157,8 @@ impl Lane {
             phase: Phase::Unlinked,
             ready: false,
             paused: false,
+            longest_kept: None,
+            newest: None,
             busy: None,
             ending: false,
             failing: None,
@@ -224,6 +231,12 @@ impl Lane {
         }
     }
 
+    /// The most that the receiver is to keep a picture; `None`: what the source says.
+    pub(super) fn set_longest_kept(&mut self, longest: Option<gst::ClockTime>) {
+        let units = longest.map(|longest| longest.mseconds() / 10);
+        self.longest_kept = units.map(|units| u16::try_from(units).unwrap_or(u16::MAX));
+    }
+
     fn reform(&mut self) {
         let form = self.make_form();
         // A source that went away leaves its form: the receiver will get the next one in it.
@@ -266,7 +279,8 @@ impl Lane {
                 .and_then(|rate| u32::try_from(rate).ok())
                 .unwrap_or(DEFAULT_CLOCK_RATE),
             extensions: extensions
-                .and_then(|of_source| Extensions::between(&extmap(of_source), &extmap(structure))),
+                .and_then(|of_source| Extensions::between(&extmap(of_source), &extmap(structure)))
+                .map(Arc::new),
             caps,
         })
     }
@@ -430,7 +444,11 @@ impl Lane {
             ssrc: form.ssrc,
             payload_type: form.payload_type,
         };
-        Some(Departure { packet, new, extensions: form.extensions.clone() })
+        let extensions = form.extensions.clone();
+        // Receivers look for it where a picture begins.
+        let begins = self.newest.replace(new.timestamp) != Some(new.timestamp);
+        let longest_kept = self.longest_kept.filter(|_| begins);
+        Some(Departure { packet, new, extensions, longest_kept })
     }
 
     /// A push of so many packets and bytes came back. Returns the error when it is a new one.

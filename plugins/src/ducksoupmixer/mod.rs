@@ -15,8 +15,9 @@
 //! - **Rewriting.** SSRC, payload type, sequence number and timestamp of each packet are rewritten so that the
 //!   output is one continuous stream, whatever sources follow each other. Payloads are shared, not copied.
 //!   Header extensions are renamed when source and receiver know them under other ids; one
-//!   that the receiver was not promised becomes padding. One is added: room for the transport-wide sequence
-//!   number where that is promised, for the `rtpsession` behind the mixer to write it in.
+//!   that the receiver was not promised becomes padding. Two are added where they are promised: room for the
+//!   transport-wide sequence number, for the `rtpsession` behind the mixer to write it in; and, in the first packet of each
+//!   picture, how long this receiver is to keep it at most (`max-playout-delay`).
 //! - **Keyframes.** A video route begins on one (VP8, H.264) and asks for it when its source already flows. Requests
 //!   from receivers (force-key-unit) go to the source of that route alone, at most two a second for each source.
 //! - **Containment.** Each receiver has one sending thread (another takes over while a push hangs, so that its other

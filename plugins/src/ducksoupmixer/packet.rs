@@ -5,6 +5,7 @@
 use super::header::{self, Extensions, Header, Rewritten};
 use super::keyframe::PREFIX;
 use super::rewrite::StreamId;
+use std::sync::Arc;
 
 /// Longest header that is read: the fixed part, 15 contributing sources and 180 bytes of extensions.
 /// Extensions in the field take a few dozen bytes.
@@ -34,7 +35,10 @@ pub(super) struct Arrival {
 pub(super) struct Departure {
     pub packet: Packet,
     pub new: Rewritten,
-    pub extensions: Option<Extensions>,
+    pub extensions: Option<Arc<Extensions>>,
+    /// The most that the receiver is to keep the picture that begins here, in units of 10 ms; `None`: what the
+    /// source says.
+    pub longest_kept: Option<u16>,
 }
 
 /// The beginning of a packet, read once for all its routes.
@@ -88,7 +92,7 @@ impl Departure {
             .map_err(|_| gst::glib::bool_error!("a packet got shorter on its way"))?;
         header::write(&mut bytes, self.new);
         if let Some(ids) = &self.extensions {
-            ids.apply(&mut bytes);
+            ids.apply(&mut bytes, self.longest_kept);
         }
         let mut buffer = gst::Buffer::from_mut_slice(bytes);
         let out = buffer.make_mut();

@@ -173,12 +173,22 @@ pub(super) mod src {
     use gst::{glib, prelude::*, subclass::prelude::*};
     use std::sync::{Mutex, OnceLock};
 
-    #[derive(Debug, Default)]
+    const MAX_PLAYOUT_DELAY: &str = "max-playout-delay";
+
+    #[derive(Debug)]
     struct Settings {
         receiver: Option<String>,
         source: Option<String>,
         kind: MediaKind,
         caps: Option<gst::Caps>,
+        max_playout_delay: i32,
+    }
+
+    impl Default for Settings {
+        fn default() -> Self {
+            let (receiver, source, kind, caps) = Default::default();
+            Self { receiver, source, kind, caps, max_playout_delay: -1 }
+        }
     }
 
     /// See [`super::MixerSrcPad`].
@@ -193,6 +203,9 @@ pub(super) mod src {
             nick = "Kind", blurb = "What this route carries", builder(MediaKind::Auto))]
         #[property(name = "caps", get, set, type = Option<gst::Caps>, member = caps, mutable_playing,
             nick = "Caps", blurb = "What the receiver was promised: application/x-rtp with media, encoding-name, clock-rate, payload, ssrc and maybe more (default: the source's own, with a fresh SSRC)")]
+        #[property(name = "max-playout-delay", get, set, type = i32, member = max_playout_delay, mutable_playing,
+            minimum = -1, maximum = 40_950, default = -1,
+            nick = "Longest playout delay", blurb = "Most that the receiver is to keep a picture before it shows it, in ms: RTP header extension playout-delay, where it was promised (-1: what the source says)")]
         settings: Mutex<Settings>,
         id: OnceLock<u32>,
     }
@@ -211,8 +224,12 @@ pub(super) mod src {
 
         fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
             self.derived_set_property(id, value, pspec);
-            if let Some(mixer) = self.obj().parent().and_downcast::<Mixer>() {
-                mixer.imp().route_changed(&self.obj());
+            let Some(mixer) = self.obj().parent().and_downcast::<Mixer>() else {
+                return;
+            };
+            match pspec.name() {
+                MAX_PLAYOUT_DELAY => mixer.imp().playout_delay_changed(&self.obj()),
+                _ => mixer.imp().route_changed(&self.obj()),
             }
         }
 
@@ -254,6 +271,12 @@ pub(super) mod src {
 
         pub(in crate::ducksoupmixer) fn promised(&self) -> Option<gst::Caps> {
             lock(&self.settings).caps.clone()
+        }
+
+        /// Most that the receiver is to keep a picture; `None`: what the source says.
+        pub(in crate::ducksoupmixer) fn max_playout_delay(&self) -> Option<gst::ClockTime> {
+            let milliseconds = u64::try_from(lock(&self.settings).max_playout_delay).ok();
+            milliseconds.map(gst::ClockTime::from_mseconds)
         }
 
         pub(in crate::ducksoupmixer) fn kind(&self) -> Option<Kind> {

@@ -361,3 +361,60 @@ fn header_extensions_get_the_ids_that_were_promised() {
     let expected = [0xbe, 0xde, 0, 1, 0x91, b'v', b'0', 0, 0xaa];
     assert_eq!(listener.packet().payload, expected);
 }
+
+#[test]
+fn each_receiver_may_keep_pictures_for_another_time() {
+    const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    let with_delay = |id: u8, ssrc| {
+        let mut caps = vp8_caps(ssrc);
+        caps.make_mut().set(format!("extmap-{id}"), PLAYOUT_DELAY);
+        caps
+    };
+    let rig = Rig::new();
+    let sender = rig.sender("bob", &with_delay(5, 7));
+    let (heard, packets) = mpsc::channel();
+    let receive = |receiver: &str, caps| {
+        let (heard, receiver_name) = (Mutex::new(heard.clone()), receiver.to_owned());
+        let pad = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(move |_, _, packet| {
+                let header = packet.map_readable().unwrap()[12..20].to_vec();
+                let _ = heard.lock().unwrap().send((receiver_name.clone(), header));
+                Ok(gst::FlowSuccess::Ok)
+            })
+            .build();
+        pad.set_active(true).unwrap();
+        let listener = rig.unlinked_listener(receiver, Behaviour::Takes);
+        listener.src.set_property("caps", caps);
+        listener.src.link(&pad).unwrap();
+        (listener, pad)
+    };
+    let (ann, _ann_pad) = receive("ann", with_delay(5, 41));
+    let _dan = receive("dan", with_delay(6, 42));
+    let _eve = receive("eve", vp8_caps(43));
+    let mut index = 0;
+    let mut arrive = || {
+        let made = Made {
+            ssrc: 7,
+            sequence: index,
+            timestamp: u32::from(index) * 3000,
+            time: u64::from(index) * 33,
+            payload: &[0x10, u8::from(index > 0), 0xaa],
+        };
+        index += 1;
+        let mut bytes = made.buffer().map_readable().unwrap().to_vec();
+        bytes[0] |= 0x10;
+        bytes.splice(12..12, [0xbe, 0xde, 0, 1, 0x52, 0, 0, 0]);
+        let mut packet = gst::Buffer::from_mut_slice(bytes);
+        packet.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(made.time));
+        assert_eq!(sender.pad.push(packet), Ok(gst::FlowSuccess::Ok));
+        let mut come: Vec<_> = (0..3).map(|_| packets.recv_timeout(LIMIT).unwrap()).collect();
+        come.sort();
+        come.into_iter().map(|(_, header)| header[4..].to_vec()).collect::<Vec<_>>()
+    };
+    let as_told = [[0x52, 0, 0, 0], [0x62, 0, 0, 0], [0x52, 0, 0, 0]];
+    assert_eq!(arrive(), as_told);
+    ann.src.set_property("max-playout-delay", 2570);
+    assert_eq!(arrive(), [[0x52, 0, 1, 1], as_told[1], as_told[2]]);
+    ann.src.set_property("max-playout-delay", -1);
+    assert_eq!(arrive(), as_told);
+}

@@ -4,6 +4,7 @@
 
 use super::{Peer, PeerError, ghost};
 use crate::interaction::input::{Input, Inputs, PeerInput};
+use crate::interaction::playout::Keeping;
 use crate::interaction::sdp::{Codec, Kind};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
@@ -38,6 +39,13 @@ pub enum Showing {
     Anew,
     /// Nothing: the browser has had them all along.
     Already,
+}
+
+impl Route {
+    /// How the browser may keep what comes on it from now on: pictures say so themselves.
+    pub(super) fn keep_pictures(&self, keeping: Keeping) {
+        self.mixer_pad.set_property("max-playout-delay", keeping.most());
+    }
 }
 
 impl Peer {
@@ -149,6 +157,8 @@ impl Peer {
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
         self.traffic.goes(ssrc, source.user.as_str(), codec);
         self.bandwidth.carries(codec.kind());
-        Ok(Route { mixer_pad, section, visible: true })
+        let route = Route { mixer_pad, section, visible: true };
+        route.keep_pictures(self.patience.keeping());
+        Ok(route)
     }
 }

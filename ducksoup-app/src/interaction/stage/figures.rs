@@ -11,6 +11,7 @@ use crate::interaction::gstreamer_log::Words;
 use crate::interaction::input::AskedBy;
 use crate::interaction::measures::Figures;
 use crate::interaction::peer::Peer;
+use crate::interaction::playout::Keeping;
 use crate::interaction::rtcp::{self, Compound, Direction};
 use crate::interaction::sdp::Kind;
 use crate::interaction::stats::Participant;
@@ -20,6 +21,7 @@ use ducksoup_signaller::frame::{Connection, StageFrame};
 use ducksoup_signaller::protocol::Identifier;
 use gst::prelude::*;
 use serde_json::{Map, Value, json};
+use std::time::Instant;
 
 impl Stage {
     /// A connection's counters have come.
@@ -74,6 +76,7 @@ impl Stage {
         };
         let findings = peer.traffic.passes(compound);
         let estimate = peer.reported(compound);
+        let keeping = peer.keeps_pictures(compound, Instant::now());
         let reencoded = peer.is_reencoded();
         for finding in findings {
             match finding {
@@ -101,6 +104,16 @@ impl Stage {
         }
         if let Some(bitrate) = estimate {
             self.estimated(connection, user, bitrate);
+        }
+        if let Some(keeping) = keeping {
+            let value = match keeping {
+                Keeping::No => "at once",
+                Keeping::Free => "browser",
+            };
+            let event = self.event_now(events::Kind::PlayoutDelay).of(Some(user));
+            self.journal.event(event.value(&value));
+            let fields = json!({"value": value});
+            self.journal.log(Message::PlayoutDelay, Some(user), fields);
         }
     }
 
