@@ -62,7 +62,7 @@ kinds! {
     Loss "loss" "The participant's browser reports that it lost more than a twentieth of another's packets. target: whose.audio or whose.video; value: packets."
     PicturePaused "picture_paused" "The participant's connection has no room for another's picture beside the sound: it is not sent to them from here on. target: whose.video."
     PictureResumed "picture_resumed" "It is sent again, from the next keyframe on. target: whose.video."
-    PlayoutDelay "playout_delay" "How long the participant's browser keeps others' pictures before it shows them has changed. value: browser (as long as it holds for right) or at once."
+    PlayoutDelay "playout_delay" "How long the participant's browser keeps others' pictures before it shows them has changed. value: browser (as long as it holds for right) or at once, which holds before the first line."
     Estimate "estimate" "What the participant's connection can take of all that is sent to them has changed. value: bit/s."
     BitrateTarget "bitrate_target" "The encoder of the participant's track has a new target. target: audio or video; value: bit/s."
     Resolution "resolution" "Pictures have another size from here on, or a first one. target: the track; value: width x height, such as 640x480."

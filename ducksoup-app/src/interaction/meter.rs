@@ -20,7 +20,7 @@ use std::time::{Instant, SystemTime};
 type JitterBuffers = Arc<Mutex<BTreeMap<u32, glib::WeakRef<gst::Element>>>>;
 
 /// The mixer's counters, read once for all who are counted at a time, when the first of them is: they tell
-/// of everybody's tracks, and whoever reads them holds up those who send for a moment.
+/// of everybody's tracks, and whoever reads them takes the locks of those who send for a moment.
 #[derive(Clone)]
 pub struct MixerReading(Arc<LazyLock<gst::Structure, Box<dyn FnOnce() -> gst::Structure + Send>>>);
 
@@ -134,8 +134,9 @@ impl Meter {
             let Some(session) = session else {
                 return;
             };
-            let at = Instant::now();
+            // Here, not on the thread that looks at it: whoever comes first reads, the others wait for that.
             LazyLock::force(&mixer.0);
+            let at = Instant::now();
             let stats = session.property::<gst::Structure>("stats");
             let sources = stats.get::<glib::ValueArray>("source-stats").ok();
             let sources = sources.iter().flat_map(|sources| sources.iter());

@@ -13,6 +13,7 @@
 //!             └──────────────────────────────────────────────────────┘
 //! ```
 
+mod negotiation;
 mod recorder;
 mod routes;
 
@@ -26,11 +27,11 @@ use super::hearing;
 use super::input::{Input, Inputs, PeerInput};
 use super::measures::{Figures, Measures};
 use super::meter::{Meter, MixerReading};
-use super::negotiation::{Negotiation, Step};
+use super::negotiation::Negotiation;
 use super::pipelines::{Layout, Pipelines, PipelinesError, Values};
 use super::playout::{Keeping, Patience};
 use super::rtcp::{self, Compound, Direction};
-use super::sdp::{self, Codec, Kind};
+use super::sdp::{Codec, Kind};
 use super::tracks::{self, Beginning};
 use super::traffic::Traffic;
 use super::webrtcbin;
@@ -38,7 +39,6 @@ use ducksoup_signaller::frame::{Connection, StageSettings};
 use ducksoup_signaller::protocol::{Identifier, JoinOptions};
 use gst::glib;
 use gst::prelude::*;
-use gst_webrtc::{WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 use gstducksoup::fxcontrol::FxControl;
 use gstducksoup::keyframes;
 use recorder::{Changed, recorder};
@@ -46,6 +46,7 @@ use routes::Route;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+pub use negotiation::AnswerRefusal;
 pub use routes::{Showing, Shown};
 
 /// Why a peer cannot be built or kept.
@@ -232,103 +233,6 @@ impl Peer {
         Ok(())
     }
 
-    /// Asks to receive the browser's tracks. The peer is running.
-    pub fn receive_tracks(&mut self, twcc: bool) {
-        for chain in &self.chains {
-            let transceiver = self.webrtcbin.emit_by_name::<WebRTCRTPTransceiver>(
-                "add-transceiver",
-                &[&WebRTCRTPTransceiverDirection::Recvonly, &chain.codec.caps(None, twcc)],
-            );
-            if chain.codec.kind() == Kind::Video {
-                transceiver.set_property("do-nack", true);
-            }
-        }
-        self.stale = true;
-    }
-
-    /// Makes an offer if one is due.
-    pub fn negotiate(&mut self, inputs: &Inputs) {
-        if self.stale && self.unpromised == 0 {
-            self.stale = false;
-            self.bandwidth.carries_all();
-            if self.negotiation.want() == Step::CreateOffer {
-                webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
-            }
-        }
-    }
-
-    /// The client wants a new offer.
-    pub fn offer_again(&mut self) {
-        self.stale = true;
-    }
-
-    /// What a route promises has reached the connection.
-    pub fn route_promised(&mut self) {
-        self.unpromised = self.unpromised.saturating_sub(1);
-    }
-
-    /// An offer is made: returns it as the client is to read it.
-    pub fn offered(
-        &mut self,
-        offer: &gst_webrtc::WebRTCSessionDescription,
-    ) -> gst_webrtc::WebRTCSessionDescription {
-        self.negotiation.made();
-        self.gathering.offered(Instant::now());
-        self.hidden = self
-            .routes
-            .values()
-            .filter(|route| !route.visible)
-            .map(|route| route.section)
-            .collect();
-        let sdp = sdp::hide(offer.sdp(), &self.hidden);
-        gst_webrtc::WebRTCSessionDescription::new(offer.type_(), sdp)
-    }
-
-    /// Takes the client's answer; what comes of it is a [`PeerInput::AnswerSet`].
-    ///
-    /// # Errors
-    /// When no answer is awaited, or this one rejects what was offered.
-    pub fn answer(
-        &mut self,
-        answer: &gst_webrtc::WebRTCSessionDescription,
-        inputs: &Inputs,
-    ) -> Result<(), AnswerRefusal> {
-        if !self.negotiation.awaits_answer() {
-            return Err(AnswerRefusal::Unasked);
-        }
-        sdp::judge(answer.sdp())?;
-        self.track_names = sdp::track_names(answer.sdp());
-        let answer = gst_webrtc::WebRTCSessionDescription::new(
-            answer.type_(),
-            sdp::reveal(answer.sdp(), &self.hidden),
-        );
-        webrtcbin::accept_answer(&self.webrtcbin, &answer, self.connection, inputs);
-        Ok(())
-    }
-
-    /// The answer is in force.
-    pub fn answered(&mut self, inputs: &Inputs) {
-        if self.negotiation.answered() == Step::CreateOffer {
-            webrtcbin::create_offer(&self.webrtcbin, self.connection, inputs);
-        }
-    }
-
-    /// Notes one of our own candidates.
-    pub fn found(&mut self, candidate: &str) {
-        self.gathering.found(candidate);
-    }
-
-    /// When it is too late for the first of our own candidates.
-    #[must_use]
-    pub fn gathering_deadline(&self) -> Option<Instant> {
-        self.gathering.deadline()
-    }
-
-    /// Takes one of the client's candidates.
-    pub fn add_candidate(&self, m_line: u32, candidate: &str) {
-        self.webrtcbin.emit_by_name::<()>("add-ice-candidate", &[&m_line, &candidate]);
-    }
-
     /// Notes that a track has passed its chain; true when it was the last one awaited.
     pub fn track_ready(&mut self, kind: Kind) -> bool {
         self.awaited.remove(&kind) && self.awaited.is_empty()
@@ -366,8 +270,9 @@ impl Peer {
         self.bandwidth.reported(&rtcp::read(&compound.bytes), |ssrc| traffic.sends(ssrc))
     }
 
-    /// How the browser may keep pictures from now on, if that is news after this control packet: it is told.
-    pub fn keeps_pictures(&mut self, compound: &Compound, now: Instant) -> Option<Keeping> {
+    /// Takes from a control packet whether pictures get lost; how the browser may keep them from now on, if that is news: it
+    /// is told.
+    pub fn hear_losses(&mut self, compound: &Compound, now: Instant) -> Option<Keeping> {
         let asked = self.traffic.lacks_pictures(compound);
         let keeping = self.patience.hear(asked, self.traffic.round_trip(), now)?;
         for route in self.routes.values() {
@@ -475,17 +380,6 @@ fn keyframe(at: Option<gst::ClockTime>) -> gst::Event {
         .other_field(keyframes::NEWCOMER, true)
         .other_field(tracks::ASKED_BY_START, true)
         .build()
-}
-
-/// Why an answer is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum AnswerRefusal {
-    /// Nothing was offered.
-    #[error("no offer is open")]
-    Unasked,
-    /// It rejects what was offered.
-    #[error(transparent)]
-    Rejected(#[from] sdp::Rejected),
 }
 
 /// The name of a peer's bin, by which errors are attributed.

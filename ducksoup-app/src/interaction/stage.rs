@@ -5,6 +5,7 @@
 mod clients;
 mod figures;
 mod media;
+mod messages;
 mod plots;
 
 use super::candidates::NoCandidate;

@@ -52,6 +52,8 @@ pub struct Traffic {
     outgoing: BTreeMap<u32, Outgoing>,
     /// Who wants a keyframe that was not asked for yet.
     wanted: Vec<AskedBy>,
+    /// See [`Traffic::round_trip`].
+    round_trip: Option<f64>,
 }
 
 impl Traffic {
@@ -89,11 +91,10 @@ impl Traffic {
             })
     }
 
-    /// The longest round trip that the browser's latest reports tell, in ms.
+    /// The round trip that the browser told last, in ms.
     #[must_use]
     pub fn round_trip(&self) -> Option<f64> {
-        let told = self.outgoing.values().filter_map(|stream| stream.delivered.told?.rtt);
-        told.reduce(f64::max)
+        self.round_trip
     }
 
     /// Somebody wants a keyframe of the browser.
@@ -140,6 +141,7 @@ impl Traffic {
     fn reported(&mut self, block: &Block, at: SystemTime) -> Option<Finding> {
         let stream = self.outgoing.get_mut(&block.ssrc)?;
         let told = block.told(stream.clock_rate, at);
+        self.round_trip = told.rtt.or(self.round_trip);
         let before = stream.delivered.told.replace(told).map_or(0, |told| told.lost);
         let lost = told.lost.saturating_sub(before);
         let fraction = told.fraction_lost;
@@ -221,6 +223,40 @@ mod tests {
         assert_eq!(traffic.passes(&asks), []);
         let delivered = traffic.streams().outgoing[&("ben".to_owned(), Kind::Video)];
         assert_eq!((delivered.keyframe_requests, delivered.nacks), (2, 3));
+    }
+
+    #[test]
+    fn packets_of_pictures_are_asked_for_by_the_browser_alone() {
+        let mut traffic = traffic();
+        traffic.goes(8, "ben", Codec::Opus);
+        // SSRC, direction → whether a picture lacks packets
+        for (ssrc, direction, lacks) in [
+            (7, Direction::Received, true),
+            (7, Direction::Sent, false),
+            (8, Direction::Received, false),
+            (9, Direction::Received, false),
+        ] {
+            let asks = compound(direction, &[(205, 1, &[1, ssrc, 0x0003_0000])]);
+            assert_eq!(traffic.lacks_pictures(&asks), lacks, "{ssrc} {direction:?}");
+        }
+        assert!(!traffic.lacks_pictures(&compound(Direction::Received, &[(206, 1, &[1, 7])])));
+    }
+
+    #[test]
+    fn the_round_trip_is_the_one_that_was_told_last() {
+        let mut traffic = traffic();
+        traffic.goes(8, "cleo", Codec::Vp8);
+        assert_eq!(traffic.round_trip(), None);
+        // In 1/65536 s: of a stream that rests since, and of one that goes on. 1970 began so many times 65536 s after 1900
+        // and 32 384 s more.
+        let now = 32_384_u32 << 16;
+        for (ssrc, away, expected) in [(7, 32_768, 500.0), (8, 1024, 15.625)] {
+            let words = [1, ssrc, 0, 0, 0, now - away, 0];
+            traffic.passes(&compound(Direction::Received, &[(201, 1, &words)]));
+            assert_eq!(traffic.round_trip(), Some(expected));
+        }
+        traffic.passes(&report(0, 0));
+        assert_eq!(traffic.round_trip(), Some(15.625), "a report without one tells nothing");
     }
 
     #[test]

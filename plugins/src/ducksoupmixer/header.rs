@@ -123,12 +123,13 @@ impl Extensions {
     pub(super) fn apply(&self, header: &mut Vec<u8>, longest: Option<u16>) {
         self.rename(header);
         if let Some((id, longest)) = self.delayed.zip(longest) {
-            let [high, low] = longest.min(LONGEST_DELAY).to_be_bytes();
-            // The source's least stays.
-            if let Some(there) = put(id, &[0, high, low], header)
-                && let [_, middle, last] = &mut header[there.data..there.end]
+            let most = longest.min(LONGEST_DELAY);
+            if let Some(there) = put(id, &delays(0, most), header)
+                && let Ok(data) = <&mut [u8; 3]>::try_from(&mut header[there.data..there.end])
             {
-                (*middle, *last) = (*middle & 0xf0 | high, low);
+                // The source's least stays, unless it would be more than the most: nobody believes that.
+                let least = u16::from_be_bytes([data[0], data[1]]) >> 4;
+                *data = delays(least.min(most), most);
             }
         }
         if let Some(id) = self.numbered {
@@ -155,8 +156,14 @@ impl Extensions {
     }
 }
 
-/// Gives a header the element `id` with these data, unless it has one: that one is returned. Only in one-byte form, which
-/// is all that is read for what is put in here.
+/// The data of [`PLAYOUT_DELAY`], from two numbers of 12 bits.
+fn delays(least: u16, most: u16) -> [u8; 3] {
+    let [_, high, middle, low] = (u32::from(least) << 12 | u32::from(most)).to_be_bytes();
+    [high, middle, low]
+}
+
+/// Gives a header the element `id` with these data, unless it has one: that one is returned. Only in one-byte form: where a
+/// source sends two-byte blocks, nothing is put in.
 fn put(id: u8, data: &[u8], header: &mut Vec<u8>) -> Option<Element> {
     let length = u8::try_from(data.len().checked_sub(1)?).ok()?;
     if !(1..15).contains(&id) || length > 0x0f {
@@ -394,7 +401,8 @@ mod tests {
         // id of the receiver, the most that is wished for, in the packet → out of it
         for (id, longest, packet, expected) in [
             (5, Some(1000), [0x52, 0x01, 0x20, 0x00], [0x52, 0x01, 0x23, 0xe8]),
-            (5, Some(0), [0x52, 0x01, 0x2f, 0xff], [0x52, 0x01, 0x20, 0x00]),
+            (5, Some(0x20), [0x52, 0x01, 0x2f, 0xff], [0x52, 0x01, 0x20, 0x20]),
+            (5, Some(0), [0x52, 0x01, 0x2f, 0xff], [0x52, 0x00, 0x00, 0x00]),
             (5, Some(u16::MAX), [0x52, 0x00, 0x00, 0x00], [0x52, 0x00, 0x0f, 0xff]),
             (7, Some(4), [0x52, 0x00, 0x00, 0x00], [0x72, 0x00, 0x00, 0x04]),
             (5, None, [0x52, 0x01, 0x20, 0x00], [0x52, 0x01, 0x20, 0x00]),
@@ -413,6 +421,16 @@ mod tests {
         Extensions::between(&[], &promised).unwrap().apply(&mut header, Some(0x102));
         let both = [0xbe, 0xde, 0, 2, 0x52, 0, 1, 2, 0x31, 0, 0, 0];
         assert_eq!(header[12..], both, "the source has none");
+        let mut header = PLAIN[..12].to_vec();
+        header[0] |= 2;
+        let contributing = [1, 2, 3, 4, 5, 6, 7, 8];
+        header.extend(contributing);
+        Extensions::between(&[], &promised).unwrap().apply(&mut header, Some(0x102));
+        assert_eq!(
+            header[12..],
+            [&contributing[..], &both].concat(),
+            "behind contributing sources"
+        );
     }
 
     proptest::proptest! {

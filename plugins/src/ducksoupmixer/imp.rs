@@ -362,9 +362,9 @@ impl Mixer {
 
     /// A source pad's longest playout delay changed.
     pub(super) fn playout_delay_changed(&self, pad: &MixerSrcPad) {
-        let longest = pad.imp().max_playout_delay();
         if let Some((id, receiver)) = self.receiver_of(pad) {
-            receiver.note(id, |lane| lane.set_longest_kept(longest));
+            // Read inside, so that of two who set it at once the later one counts.
+            receiver.note(id, |lane| lane.set_longest_kept(pad.imp().max_playout_delay()));
         }
     }
 

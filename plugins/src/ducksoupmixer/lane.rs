@@ -9,6 +9,7 @@ use super::packet::{Arrival, Departure, Packet};
 use super::pad::MixerSrcPad;
 use super::rewrite::{Place, Rewriter, StreamId};
 use super::routing::Kind;
+use super::stats::Tally;
 use gst::{glib, prelude::*};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,25 +84,6 @@ pub(super) struct Counts {
     pub keyframe_requests: u64,
 }
 
-/// The numbers of one route, from [`Lane::tally`].
-#[derive(Debug)]
-pub(super) struct Tally {
-    /// The mixer's own number of the source pad.
-    pub route: u32,
-    pub pad: MixerSrcPad,
-    /// What its source is; `None` while there is none.
-    pub kind: Option<Kind>,
-    /// What was sent, and what for.
-    pub counts: Counts,
-    /// Packets lost here.
-    pub drops: u64,
-    /// Packets left out before a keyframe.
-    pub gated: u64,
-    /// Packets that wait.
-    pub queued: usize,
-    pub paused: bool,
-}
-
 #[derive(Debug)]
 struct Ticketed {
     ticket: u64,
@@ -130,7 +112,7 @@ pub(super) struct Lane {
     /// The most that the receiver is to keep a picture, in units of 10 ms; `None`: what the source says.
     longest_kept: Option<u16>,
     /// The timestamp that was sent last.
-    newest: Option<u32>,
+    last_timestamp: Option<u32>,
     /// Since when a thread is pushing here.
     busy: Option<Instant>,
     /// All sources have ended: EOS follows what is queued.
@@ -158,7 +140,7 @@ impl Lane {
             ready: false,
             paused: false,
             longest_kept: None,
-            newest: None,
+            last_timestamp: None,
             busy: None,
             ending: false,
             failing: None,
@@ -446,7 +428,7 @@ impl Lane {
         };
         let extensions = form.extensions.clone();
         // Receivers look for it where a picture begins.
-        let begins = self.newest.replace(new.timestamp) != Some(new.timestamp);
+        let begins = self.last_timestamp.replace(new.timestamp) != Some(new.timestamp);
         let longest_kept = self.longest_kept.filter(|_| begins);
         Some(Departure { packet, new, extensions, longest_kept })
     }

@@ -17,7 +17,8 @@
 //!   Header extensions are renamed when source and receiver know them under other ids; one
 //!   that the receiver was not promised becomes padding. Two are added where they are promised: room for the
 //!   transport-wide sequence number, for the `rtpsession` behind the mixer to write it in; and, in the first packet of each
-//!   picture, how long this receiver is to keep it at most (`max-playout-delay`).
+//!   picture, how long this receiver is to keep it at most (`max-playout-delay`; not where a source's
+//!   extensions have the two-byte form).
 //! - **Keyframes.** A video route begins on one (VP8, H.264) and asks for it when its source already flows. Requests
 //!   from receivers (force-key-unit) go to the source of that route alone, at most two a second for each source.
 //! - **Containment.** Each receiver has one sending thread (another takes over while a push hangs, so that its other

@@ -174,6 +174,10 @@ pub(super) mod src {
     use std::sync::{Mutex, OnceLock};
 
     const MAX_PLAYOUT_DELAY: &str = "max-playout-delay";
+    /// What the source says.
+    const DEFAULT_MAX_PLAYOUT_DELAY: i32 = -1;
+    /// 12 bits, in units of 10 ms.
+    const LONGEST_PLAYOUT_DELAY: i32 = 40_950;
 
     #[derive(Debug)]
     struct Settings {
@@ -186,8 +190,13 @@ pub(super) mod src {
 
     impl Default for Settings {
         fn default() -> Self {
-            let (receiver, source, kind, caps) = Default::default();
-            Self { receiver, source, kind, caps, max_playout_delay: -1 }
+            Self {
+                receiver: None,
+                source: None,
+                kind: MediaKind::default(),
+                caps: None,
+                max_playout_delay: DEFAULT_MAX_PLAYOUT_DELAY,
+            }
         }
     }
 
@@ -204,8 +213,8 @@ pub(super) mod src {
         #[property(name = "caps", get, set, type = Option<gst::Caps>, member = caps, mutable_playing,
             nick = "Caps", blurb = "What the receiver was promised: application/x-rtp with media, encoding-name, clock-rate, payload, ssrc and maybe more (default: the source's own, with a fresh SSRC)")]
         #[property(name = "max-playout-delay", get, set, type = i32, member = max_playout_delay, mutable_playing,
-            minimum = -1, maximum = 40_950, default = -1,
-            nick = "Longest playout delay", blurb = "Most that the receiver is to keep a picture before it shows it, in ms: RTP header extension playout-delay, where it was promised (-1: what the source says)")]
+            minimum = DEFAULT_MAX_PLAYOUT_DELAY, maximum = LONGEST_PLAYOUT_DELAY, default = DEFAULT_MAX_PLAYOUT_DELAY,
+            nick = "Longest playout delay", blurb = "Most that the receiver is to keep a picture before it shows it, in ms, in steps of 10: RTP header extension playout-delay, where it was promised (-1: what the source says)")]
         settings: Mutex<Settings>,
         id: OnceLock<u32>,
     }

@@ -7,10 +7,11 @@
 
 use super::fifo::Outcome;
 use super::imp::CAT;
-use super::lane::{Announcement, Lane, Tally};
+use super::lane::{Announcement, Lane};
 use super::lock;
 use super::packet::{Arrival, Departure};
 use super::pad::MixerSrcPad;
+use super::stats::Tally;
 use crate::keyframes::Urgency;
 use gst::{prelude::*, subclass::prelude::*};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,8 +22,11 @@ const HELD_UP_POLL: Duration = Duration::from_millis(10);
 
 /// A push longer than this hangs. Into a healthy `webrtcbin` it takes well below a millisecond, unless the
 /// machine has more to do than it can: there, another thread would only wait for the same lock. So each
-/// one that hangs makes the patience with the next twice as long.
+/// one that hangs makes the patience with the next twice as long, up to [`LONGEST_PATIENCE`].
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Half of the sound that is kept for a lane: another one that could send loses nothing by it.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One receiver of the conversation.
 #[derive(Debug)]
@@ -294,6 +298,8 @@ impl Receiver {
                 && *workers - *pushing > 1
             {
                 *workers -= 1;
+                // Whoever stays may have to look after a blocked pad from now on.
+                self.wake.notify_one();
                 return None;
             }
             shared = self.wait(shared);
@@ -358,10 +364,12 @@ impl Shared {
 
     /// All threads have been in a push for so long that it hangs.
     fn is_stalled(&self) -> bool {
-        let since: Vec<_> = self.lanes.iter().filter_map(Lane::busy_since).collect();
-        let doublings = u32::try_from(since.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let patience = PATIENCE.saturating_mul(2_u32.saturating_pow(doublings));
-        self.free() == Some(0) && since.iter().all(|since| since.elapsed() > patience)
+        if self.free() != Some(0) {
+            return false;
+        }
+        let pushing = || self.lanes.iter().filter_map(Lane::busy_since);
+        let patience = patience(pushing().count());
+        pushing().all(|since| since.elapsed() > patience)
     }
 
     /// Takes on the next piece of work. [`Receiver::finish`] has to follow.
@@ -404,6 +412,12 @@ impl Shared {
     }
 }
 
+/// How long so many pushes at once may take before another thread is started.
+fn patience(pushing: usize) -> Duration {
+    let doublings = u32::try_from(pushing.saturating_sub(1)).unwrap_or(u32::MAX);
+    PATIENCE.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_PATIENCE)
+}
+
 impl Announcement {
     fn push(self) {
         for event in self.events {
@@ -413,6 +427,27 @@ impl Announcement {
             } else {
                 gst::warning!(CAT, obj = self.pad, "{kind} was refused");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_push_that_hangs_makes_the_patience_longer_up_to_what_sound_can_bear() {
+        for (pushing, milliseconds) in [
+            (0, 100),
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1000),
+            (14, 1000),
+            (usize::MAX, 1000),
+        ] {
+            assert_eq!(patience(pushing), Duration::from_millis(milliseconds), "{pushing}");
         }
     }
 }

@@ -3,14 +3,33 @@
 //! The element's `stats`. Reading them must not hold up who sends: each receiver's lock is taken once and
 //! only to copy numbers, the conversation's is free meanwhile, and no thread is woken.
 
-use super::lane::Tally;
+use super::lane::Counts;
 use super::lock;
-use super::pad::MixerSinkPad;
+use super::pad::{MixerSinkPad, MixerSrcPad};
 use super::receiver::Receiver;
 use super::routing::Kind;
 use gst::{prelude::*, subclass::prelude::*};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The numbers of one route, from its lane.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// The mixer's own number of the source pad.
+    pub route: u32,
+    pub pad: MixerSrcPad,
+    /// What its source is; `None` while there is none.
+    pub kind: Option<Kind>,
+    /// What was sent, and what for.
+    pub counts: Counts,
+    /// Packets lost here.
+    pub drops: u64,
+    /// Packets left out before a keyframe.
+    pub gated: u64,
+    /// Packets that wait.
+    pub queued: usize,
+    pub paused: bool,
+}
 
 /// Whom the `stats` tell of.
 #[derive(Debug)]

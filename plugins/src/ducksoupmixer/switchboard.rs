@@ -279,12 +279,11 @@ impl Switchboard {
             })
         });
         let shares = share::shares(&self.estimates, &routes.collect::<Vec<_>>(), terms);
-        // Only of those that change: telling wakes a receiver's threads.
         let mut pauses = Vec::new();
         for id in shares.paused.symmetric_difference(&self.paused) {
             if let Some(route) = self.routes.get(id) {
                 let paused = shares.paused.contains(id);
-                route.receiver.with(*id, |lane| lane.set_paused(paused));
+                route.receiver.note(*id, |lane| lane.set_paused(paused));
                 let receiver = route.receiver.name().to_owned();
                 // Where it has no source any more, nothing is sent again.
                 let sent = paused || self.edges.contains_key(id);

@@ -392,13 +392,15 @@ fn each_receiver_may_keep_pictures_for_another_time() {
     let _dan = receive("dan", with_delay(6, 42));
     let _eve = receive("eve", vp8_caps(43));
     let mut index = 0;
+    // Each picture has two packets.
     let mut arrive = || {
+        let picture = index / 2;
         let made = Made {
             ssrc: 7,
             sequence: index,
-            timestamp: u32::from(index) * 3000,
-            time: u64::from(index) * 33,
-            payload: &[0x10, u8::from(index > 0), 0xaa],
+            timestamp: u32::from(picture) * 3000,
+            time: u64::from(picture) * 33,
+            payload: &[0x10, u8::from(picture > 0), 0xaa],
         };
         index += 1;
         let mut bytes = made.buffer().map_readable().unwrap().to_vec();
@@ -414,7 +416,9 @@ fn each_receiver_may_keep_pictures_for_another_time() {
     let as_told = [[0x52, 0, 0, 0], [0x62, 0, 0, 0], [0x52, 0, 0, 0]];
     assert_eq!(arrive(), as_told);
     ann.src.set_property("max-playout-delay", 2570);
+    assert_eq!(arrive(), as_told, "the picture has begun");
     assert_eq!(arrive(), [[0x52, 0, 1, 1], as_told[1], as_told[2]]);
+    assert_eq!(arrive(), as_told, "where a picture begins, and nowhere else");
     ann.src.set_property("max-playout-delay", -1);
     assert_eq!(arrive(), as_told);
 }

@@ -42,7 +42,7 @@ pub enum Showing {
 }
 
 impl Route {
-    /// How the browser may keep what comes on it from now on: pictures say so themselves.
+    /// How the browser may keep pictures that come on it from now on: the mixer writes it into each of them.
     pub(super) fn keep_pictures(&self, keeping: Keeping) {
         self.mixer_pad.set_property("max-playout-delay", keeping.most());
     }
@@ -153,12 +153,11 @@ impl Peer {
         mixer_pad.set_property("source", source.user.as_str());
         mixer_pad.set_property_from_str("kind", codec.kind().name());
         mixer_pad.set_property("caps", &caps);
+        mixer_pad.set_property("max-playout-delay", self.patience.keeping().most());
         let ghost = ghost(&self.bin, &webrtc_pad, &name)?;
         mixer_pad.link(&ghost).map_err(|error| PeerError::Link("route", error))?;
         self.traffic.goes(ssrc, source.user.as_str(), codec);
         self.bandwidth.carries(codec.kind());
-        let route = Route { mixer_pad, section, visible: true };
-        route.keep_pictures(self.patience.keeping());
-        Ok(route)
+        Ok(Route { mixer_pad, section, visible: true })
     }
 }

@@ -4,7 +4,7 @@
 //! for, GStreamer's own words.
 
 use super::Stage;
-use super::media::fields;
+use super::messages::fields;
 use crate::interaction::counters::Counted;
 use crate::interaction::events;
 use crate::interaction::gstreamer_log::Words;
@@ -76,7 +76,7 @@ impl Stage {
         };
         let findings = peer.traffic.passes(compound);
         let estimate = peer.reported(compound);
-        let keeping = peer.keeps_pictures(compound, Instant::now());
+        let keeping = peer.hear_losses(compound, Instant::now());
         let reencoded = peer.is_reencoded();
         for finding in findings {
             match finding {
