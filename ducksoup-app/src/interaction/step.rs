@@ -42,6 +42,9 @@ impl Frames {
 #[derive(Debug)]
 struct Watched {
     frames: Frames,
+    /// What comes, where it is what the encoder counts by. Kept, since every look into caps takes a lock that all of
+    /// GStreamer shares, and on a busy machine its holder is not there to give it back.
+    info: Option<gst_audio::AudioInfo>,
     /// What was left out so far. An encoder counts samples and knows nothing of it: what it is given lies earlier by
     /// so much, and what it gives later.
     out: gst::ClockTime,
@@ -64,6 +67,7 @@ pub(super) fn keep(encoder: &gst::Element) {
     // Only the streaming thread takes it, and it is let go of before anything is passed on.
     let watched = Arc::new(Mutex::new(Watched {
         frames,
+        info: sink.current_caps().and_then(|caps| counted(&caps)),
         out: gst::ClockTime::ZERO,
         last: gst::ClockTime::ZERO,
     }));
@@ -76,9 +80,12 @@ pub(super) fn keep(encoder: &gst::Element) {
                 if begins_anew(pad, event) {
                     watched.frames.kept = 0;
                 }
+                if let gst::EventView::Caps(caps) = event.view() {
+                    watched.info = counted(caps.caps());
+                }
                 gst::PadProbeReturn::Ok
             }
-            Some(gst::PadProbeData::Buffer(buffer)) => watched.enter(pad, buffer),
+            Some(gst::PadProbeData::Buffer(buffer)) => watched.enter(buffer),
             _ => gst::PadProbeReturn::Ok,
         }
     });
@@ -93,6 +100,12 @@ pub(super) fn keep(encoder: &gst::Element) {
     });
 }
 
+/// What comes, if its samples are those that the encoder counts.
+fn counted(caps: &gst::CapsRef) -> Option<gst_audio::AudioInfo> {
+    let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
+    (u64::from(info.rate()) == RATE && info.bpf() > 0).then_some(info)
+}
+
 /// Whether an encoder gives out or forgets what it keeps.
 fn begins_anew(pad: &gst::Pad, event: &gst::Event) -> bool {
     match event.view() {
@@ -103,10 +116,8 @@ fn begins_anew(pad: &gst::Pad, event: &gst::Event) -> bool {
 }
 
 impl Watched {
-    fn enter(&mut self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> gst::PadProbeReturn {
-        let info = pad.current_caps().and_then(|caps| gst_audio::AudioInfo::from_caps(&caps).ok());
-        let Some(info) = info.filter(|info| u64::from(info.rate()) == RATE && info.bpf() > 0)
-        else {
+    fn enter(&mut self, buffer: &mut gst::Buffer) -> gst::PadProbeReturn {
+        let Some(info) = &self.info else {
             return gst::PadProbeReturn::Ok;
         };
         self.out += std::mem::take(&mut self.last);
@@ -117,7 +128,7 @@ impl Watched {
         let samples = buffer.size() as u64 / u64::from(info.bpf());
         let content = match self.frames.beyond(samples) {
             0 => Content::Sound,
-            _ => gstducksoup::listen_to(buffer, &info),
+            _ => gstducksoup::listen_to(buffer, info),
         };
         let out = self.frames.take(samples, content);
         if out == 0 {
