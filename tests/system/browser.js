@@ -3,6 +3,7 @@
 /** The browser under test: Debian's Chromium, headless. */
 
 import { chromium } from "playwright-core";
+import { asGuest } from "./guest.js";
 import { familyOf } from "./process.js";
 
 /** Where Chromium is; Debian's by default. */
@@ -11,6 +12,7 @@ const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
 /**
  * @typedef {object} Chromium
  * @property {import('playwright-core').Browser} browser
+ * @property {() => Promise<number[]>} family its processes
  * @property {(signal: 'SIGSTOP' | 'SIGKILL') => Promise<void>} signal to all its processes at once: frozen, it is
  *   a participant whose network is gone; killed, one whose computer crashed
  * @property {() => Promise<void>} close
@@ -23,7 +25,7 @@ const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
  * @returns {Promise<Chromium>}
  */
 export async function openBrowser({ host, switches = [] } = {}) {
-  const { executable, environment } = host?.start(EXECUTABLE) ?? { executable: EXECUTABLE, environment: {} };
+  const { executable, environment } = asGuest(EXECUTABLE, host);
   const server = await chromium.launchServer({
     executablePath: executable,
     env: { ...process.env, ...environment },
@@ -46,6 +48,7 @@ export async function openBrowser({ host, switches = [] } = {}) {
   if (!pid) throw new Error("the browser has no process");
   return {
     browser: await chromium.connect(server.wsEndpoint()),
+    family: () => familyOf(pid),
     async signal(name) {
       for (const member of await familyOf(pid)) process.kill(member, name);
     },

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, stat, truncate } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -14,6 +14,7 @@ import { openBrowser } from "./browser.js";
 import { balance, distance } from "./colour.js";
 import { openEmbedder } from "./embedder.js";
 import { people } from "./people.js";
+import { threadsOf } from "./process.js";
 import { levelAt, meanColour, readRecording, secondsOf, toneAt } from "./recording.js";
 import { loudest } from "./tone.js";
 import { until } from "./until.js";
@@ -147,6 +148,19 @@ describe("in a browser, peer to peer", () => {
       );
     });
   }
+
+  test("a browser that calls gives way: what is measured is the server, not what its guests take from it", async () => {
+    const { context, observe } = await loopback(people[0], {
+      ...{ codec: "VP8", width: 160, height: 120, fps: 5, bitrate: 60_000 },
+    });
+    await until("there is sound", async () => ((await observe()).sound?.level ?? 0) > 0.1);
+    const members = await Promise.all((await chromium.family()).map(threadsOf));
+    const threads = members.flat();
+    assert.ok(threads.length > 20, `${threads.length} threads`);
+    const ahead = threads.filter(({ nice, policy }) => nice <= getPriority() || policy !== 0);
+    assert.deepEqual(ahead, []);
+    await context.close();
+  });
 });
 
 describe("in files", () => {

@@ -3,6 +3,7 @@
 /** Another make of browser: Debian's Firefox ESR, headless, by WebDriver BiDi. */
 
 import puppeteer from "puppeteer-core";
+import { asGuest } from "./guest.js";
 import { openSoundCard } from "./soundcard.js";
 
 /** Where Firefox is; Debian's by default. */
@@ -49,13 +50,14 @@ function face(page, context) {
 /** @returns {Promise<{browser: import('playwright-core').Browser, close: () => Promise<void>}>} */
 export async function openFirefox() {
   const sound = await openSoundCard();
+  const { executable, environment } = asGuest(EXECUTABLE);
   const firefox = await puppeteer
     .launch({
       browser: "firefox",
-      executablePath: EXECUTABLE,
+      executablePath: executable,
       headless: true,
       timeout: START_LIMIT,
-      env: { ...process.env, ...sound.environment },
+      env: { ...process.env, ...environment, ...sound.environment },
       extraPrefsFirefox: PREFERENCES,
     })
     .catch(async (error) => {

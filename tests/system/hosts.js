@@ -8,7 +8,6 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { within } from "./until.js";
 
@@ -70,7 +69,7 @@ export class Host {
     this.#keeper = keeper;
     /** For `ip link … netns`. */
     this.pid = String(keeper.pid);
-    /** Where programs are to be put that shall run there: see elsewhere.sh. */
+    /** Where programs are to be put that shall run there: see guest.js. */
     this.network = `/proc/${keeper.pid}/ns/net`;
   }
 
@@ -83,17 +82,6 @@ export class Host {
   /** A command there. @param {string[]} words */
   run(...words) {
     return command("nsenter", `--net=${this.network}`, "--", ...words);
-  }
-
-  /**
-   * What starts a program there: a path, and the environment it needs.
-   * @param {string} path of the program
-   */
-  start(path) {
-    return {
-      executable: fileURLToPath(new URL("elsewhere.sh", import.meta.url)),
-      environment: { DUCKSOUP_TEST_NETWORK: this.network, DUCKSOUP_TEST_PROGRAM: path },
-    };
   }
 
   /** What runs there still has a network until it ends. */

@@ -43,6 +43,24 @@ export async function familyOf(pid) {
   return family;
 }
 
+/**
+ * How a process's threads are scheduled.
+ * @param {number} pid
+ * @returns {Promise<{name: string, nice: number, policy: number}[]>} policy 0 is the usual one, 1 and 2 are real time
+ */
+export async function threadsOf(pid) {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const stats = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => "")),
+  );
+  return stats.filter(Boolean).map((stat) => {
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    // Fields 19 and 41 of proc(5), the state being the third.
+    return { name, nice: Number(fields[16]), policy: Number(fields[38]) };
+  });
+}
+
 /** @param {number} pid */
 export const isAlive = async (pid) => (await processes()).some((process) => process.pid === pid);
 

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MPL-2.0
+
+/** How browsers are started: as the guests of this machine that they are. See guest.sh. */
+
+import { fileURLToPath } from "node:url";
+
+/**
+ * What starts a browser: a path, and the environment it needs.
+ * @param {string} path of the browser
+ * @param {import('./hosts.js').Host} [host] another one than this
+ */
+export const asGuest = (path, host) => ({
+  executable: fileURLToPath(new URL("guest.sh", import.meta.url)),
+  environment: { DUCKSOUP_TEST_PROGRAM: path, ...(host && { DUCKSOUP_TEST_NETWORK: host.network }) },
+});
