@@ -342,7 +342,7 @@ fn packets(event: &gst::Event) -> Option<Vec<Seen>> {
     let structure = event.structure().filter(|structure| structure.name() == FEEDBACK)?;
     let packets = structure.get::<glib::ValueArray>("packets").ok()?;
     let packets = packets.iter().filter_map(|packet| packet.get::<&gst::StructureRef>().ok());
-    Some(packets.filter_map(|packet| seen(packet)).collect())
+    Some(packets.filter_map(seen).collect())
 }
 
 fn seen(packet: &gst::StructureRef) -> Option<Seen> {
