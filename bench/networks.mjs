@@ -51,7 +51,12 @@ const { format, only, page: results, verbose, trace, link } = values;
 const WARM = Number(values.warm);
 /** Which calls there are. */
 const PATHS = /** @type {const} */ (["peer", "server"]).filter((path) => !values.path || path === values.path);
-const conditions = link === undefined ? CONDITIONS.filter(({ name }) => name.includes(only)) : [{ name: link, link: link.split(" ").filter(Boolean) }];
+/** Those of this name, else those with it in theirs. @param {string} sought */
+const named = (sought) => {
+  const exact = CONDITIONS.filter(({ name }) => name === sought);
+  return exact.length > 0 ? exact : CONDITIONS.filter(({ name }) => name.includes(sought));
+};
+const conditions = link === undefined ? named(only) : [{ name: link, link: link.split(" ").filter(Boolean) }];
 if (conditions.length === 0) throw new Error(`no such condition: ${only}; there are ${CONDITIONS.map(({ name }) => name).join(", ")}`);
 
 /**

@@ -4,7 +4,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 
 /** @typedef {{name: string, head: string[], rows: string[][]}} Table */
 
@@ -42,8 +42,7 @@ export async function write(path, title, tables) {
 export function measured(browser) {
   const version = (/** @type {string} */ program) => execFileSync(program, ["--version"], { encoding: "utf8" });
   const gstreamer = /GStreamer ([\d.]+)/.exec(version("gst-inspect-1.0"))?.[1];
-  const processors = cpus();
-  return `${new Date().toISOString().slice(0, 10)}, Chromium ${browser}, GStreamer ${gstreamer}, ${processors.length} × ${processors[0].model}`;
+  return `${new Date().toISOString().slice(0, 10)}, Chromium ${browser}, GStreamer ${gstreamer}, ${availableParallelism()} × ${cpus()[0].model}`;
 }
 
 /**
