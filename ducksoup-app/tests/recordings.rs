@@ -150,7 +150,7 @@ fn never_came(folder: &Path, user: &str, codec: Codec) -> u64 {
         .filter(|entry| entry["message"] == message && entry["user"] == user)
         .map(|entry| entry["lost"].as_u64().unwrap())
         .collect();
-    assert!(lost.len() > 1, "{user}: reports of {message}");
+    assert!(!lost.is_empty(), "{user}: reports of {message}");
     lost.iter().sum()
 }
 
@@ -194,9 +194,9 @@ fn last_heard(ann: &Person, ben: &Person) -> Instant {
     tracks.min().expect("they hear each other")
 }
 
-/// A moment that is another one in each run.
+/// A moment that is another one in each run; by the first of them tracks have been reported of, on a busy machine too.
 fn random_moment() -> Duration {
-    Duration::from_millis(2_500 + u64::from(std::process::id()) % 2_000)
+    Duration::from_millis(3_500 + u64::from(std::process::id()) % 2_000)
 }
 
 #[test]
