@@ -46,22 +46,25 @@ function assertShows({ path, frames, sound }, { colour, frequency }, time) {
 }
 
 /**
- * That it does at most of these times. Eight browsers' pages, encoders and decoders on the few cores
- * of a small machine may starve one camera for a second; the recording is true to that.
+ * That it does as far as its browser sent anything. Eight pages on the few cores of a small machine send half of
+ * their sound, and a camera may starve for a second; the recording is true to that.
  * @param {import('./study.js').NamedRecording} recording
- * @param {{colour?: import('./colour.js').Rgb, frequency: number}} expected
- * @param {number[]} times s
+ * @param {{colour: import('./colour.js').Rgb, frequency: number}} expected
+ * @param {number} duration s
  */
-function assertShowsMostly(recording, expected, times) {
-  const faults = times.flatMap((time) => {
-    try {
-      assertShows(recording, expected, time);
-      return [];
-    } catch (error) {
-      return [`at ${time} s: ${/** @type {Error} */ (error).message}`];
-    }
-  });
-  assert.ok(faults.length < times.length / 2, faults.join("\n"));
+function assertShowsWhatCame({ path, frames, sound }, { colour, frequency }, duration) {
+  const seconds = Array.from({ length: duration - 4 }, (_, index) => index + 2);
+  const shown = seconds.map((time) => meanColour(frames, time - 1, time)).filter((colour) => colour.every(Number.isFinite));
+  const alike = shown.filter((one) => distance(one, colour) < 22);
+  assert.ok(alike.length > duration / 2, `${path}: ${alike.length} s look like ${colour}; all: ${shown.join(" ")}`);
+  assert.ok(alike.length >= 0.9 * shown.length, `${path}: ${shown.join(" ")} instead of ${colour}`);
+  assert.ok(sound, `${path} has sound`);
+  // Whole thirds of a second of sound: the tone alone has a level of 0.177.
+  const tones = seconds.flatMap((time) => [time, time + 0.5].map((at) => toneAt(sound, at))).filter(({ level }) => level > 0.16);
+  const heard = tones.map((tone) => tone.frequency);
+  assert.ok(tones.length >= 8, `${path}: it sounds at ${tones.length} moments`);
+  const right = heard.filter((one) => Math.abs(one / frequency - 1) < 0.02);
+  assert.ok(right.length >= 0.9 * heard.length, `${path}: ${heard.join(" ")} Hz instead of ${frequency}`);
 }
 
 describe("a conversation", () => {
@@ -239,7 +242,7 @@ describe("a conversation", () => {
       for (const recording of recordings) {
         const person = people.find(({ userId }) => userId === recording.user);
         assert.ok(person);
-        assertShowsMostly(recording, itself(person, "VP8"), [6, 10, 14, 18, 22]);
+        assertShowsWhatCame(recording, itself(person, "VP8"), 45);
       }
     });
   });

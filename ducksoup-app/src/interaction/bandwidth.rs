@@ -38,7 +38,7 @@ const FEEDBACK: &str = "RTPTWCCPackets";
 /// The one by which it tells that the browser asks for a packet again, on the same way.
 const AGAIN: &str = "GstRTPRetransmissionRequest";
 
-/// What a browser sends at least and at most (docs/protocol.md, "Negotiation"): the bounds of what it is
+/// What a browser sends at least and at most (web/lib/bitrate.js): the bounds of what it is
 /// told where it finds out nothing itself.
 const UPLINK: Bounds = Bounds { min: 32_000, enough: 182_000, start: 182_000, max: 1_564_000 };
 

@@ -44,11 +44,11 @@ macro_rules! kinds {
 kinds! {
     Started "started" "Everyone is ready: t0, the zero of the timeline."
     Ended "ended" "The duration is over."
-    Aborted "aborted" "Not everyone came in time."
+    Aborted "aborted" "Not everyone came in time. In the log and the manifest; a run without a t0 has no table."
     Interrupted "interrupted" "The server stopped, or a part of it had to."
     Joined "joined" "The participant came. value: how often so far."
     Reconnected "reconnected" "The participant came again, by another connection. value: how often so far."
-    Left "left" "The participant's connection is over. value: stopped, websocket_closed, replaced, failed or interaction_over."
+    Left "left" "The participant's connection is over. value: stopped, websocket_closed, lost, replaced, failed or interaction_over."
     FxAccepted "fx_accepted" "A command of an effect of the participant is taken; source: who gave it, n/a for one that brings the effect of who came back to its last value. target: effect.property; value: where to; duration: of the ramp."
     FxRefused "fx_refused" "A command of an effect of the participant is not taken; source: who gave it. target: effect.property; value: where to; the log tells why."
     FxStarted "fx_started" "A command takes effect. target: effect.property; value: where to; duration: of the ramp."

@@ -12,11 +12,11 @@
 //! | ready, others missing | – | noted | start to this one; shown to the others | – | – |
 //! | ready, the last one | – | → running; start to all | – | – | – |
 //! | leave | – | seat freed, others told; last one: → empty | away, others told | away | – |
-//! | socket lost | – | as leave | – | away | – |
-//! | media lost | – | as failed | – | – | – |
-//! | media back | – | – | – | – | – |
+//! | socket lost | – | as leave | borne (below) | away | – |
+//! | media lost | – | as failed | borne (below) | – | – |
+//! | media back | – | – | borne no more | – | – |
 //! | failed | – | error-peer-connection, then as leave | the same | – | – |
-//! | timeout | → over | → finishing (aborted) | ending; then → finishing (ended) | end; → over | – |
+//! | timeout | → over | → finishing (aborted) | who was borne too long goes; ending; then → finishing (ended) | end; → over | – |
 //! | files finished | – | – | – | files, end; → over | – |
 //! | shutdown | → over | → finishing (interrupted) | → finishing (interrupted) | – | – |
 //!

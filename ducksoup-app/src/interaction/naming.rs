@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Where things are on disk, and what they are called. File names are an interface: researchers'
-//! scripts split them on `-` by position from both ends (`docs/protocol.md`).
+//! scripts split them on `-` by position from both ends (`docs/recordings.md`).
 //!
 //! The only place where a client's words become a path; they come as [`Identifier`]s, which hold
 //! nothing but letters, digits, `-` and `_`.

@@ -15,8 +15,8 @@ use gst::prelude::*;
 /// It takes much less, since it is sent when there is something to tell; but the share decides how long it has to
 /// wait for its turn. Left to itself, rtpsession goes by what has come in lately: at the start of a
 /// call, or on a thin line, a request for a keyframe or for a lost packet then waits for up to a
-/// second (measured: 0.1 to 1.0 s), and the jitter buffer has long given up. With what clients send at most (docs/protocol.md,
-/// "Negotiation") and as much back, a request waited for some 45 ms; this is four times that, so that a lost
+/// second (measured: 0.1 to 1.0 s), and the jitter buffer has long given up. With what clients send at most
+/// (web/lib/bitrate.js) and as much back, a request waited for some 45 ms; this is four times that, so that a lost
 /// packet can be asked for twice, or three times, before the jitter buffer gives up. (With 32 times that, eight participants on a
 /// small machine were heard no more: it had more feedback to make than it could.)
 const SESSION_BANDWIDTH: f64 = 12_000_000.0;

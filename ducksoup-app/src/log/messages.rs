@@ -125,7 +125,7 @@ messages! {
     PeerServerEnded "peer_server_ended" "peer" Info Both
         "The WebSocket (global log) or the peer connection (the interaction's log) is over." {
         "connection" "the socket",
-        "cause" "why: `stopped`, `websocket_closed`, `replaced`, `failed`, `interaction_over` in the interaction's log" }
+        "cause" "why: `stopped`, `websocket_closed`, `lost`, `replaced`, `failed`, `interaction_over` in the interaction's log" }
     PeerServerFailed "peer_server_failed" "peer" Error Interaction "A participant's media could not be set up." {
         "error" "the reason" }
     ServerTrackFailed "server_track_failed" "peer" Error Interaction "Another participant's track could not be added for this one." {
@@ -337,7 +337,7 @@ messages! {
     TurnRefused "turn_refused" "server" Debug Global "TURN turned a request down: wrong or expired credentials, a peer that is none of this server's, no room." {
         "code" "of RFC 8656", "transport" "`udp` or `tcp`", "unlogged" "how many more since the last such entry" }
     TurnAllocated "turn_allocated" "server" Debug Global "Somebody is relayed." {
-        "client" "their address", "username" "an expiry and a user id", "transport" "`udp` or `tcp`",
+        "client" "their address", "username" "an expiry and the number of the connection", "transport" "`udp` or `tcp`",
         "unlogged" "how many more since the last such entry" }
     TurnReleased "turn_released" "server" Debug Global "Somebody is no longer relayed." {
         "client" "their address", "to_peers" "bytes", "to_client" "bytes",

@@ -18,11 +18,11 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-// The limits of video in docs/protocol.md, bit/s.
+// The limits of video, bit/s: those of the documentation of DuckSoup.
 const DEFAULT_MIN: u32 = 150_000;
 const DEFAULT_MAX: u32 = 1_800_000;
 const DEFAULT_BITRATE: u32 = 800_000;
-/// The encoder control period in docs/protocol.md.
+/// How often an encoder is told, as the documentation of DuckSoup has it.
 const DEFAULT_PERIOD: gst::ClockTime = gst::ClockTime::from_mseconds(250);
 
 #[derive(Debug, Clone, Copy)]

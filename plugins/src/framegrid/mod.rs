@@ -7,9 +7,10 @@
 //!   frame takes the slot whose start is nearest to its capture time (its running time) and goes
 //!   out at once, whatever the clock says. Its timestamp becomes the slot's start, exactly
 //!   `origin + round(n / framerate)`, and its duration the slot's length.
-//! - A surplus frame is dropped. A sender at the grid's own rate loses none: a frame whose slot is
-//!   taken takes the next one if it lies past the taken slot's start, so that jitter below half a
-//!   slot costs at most one repeated picture in all, at any phase.
+//! - A surplus frame is dropped. From a sender no faster than the grid, a frame whose slot is taken takes the
+//!   next one if it lies past the taken slot's start and near the border of two slots, so that jitter below
+//!   half a slot costs at most one repeated picture in all. A sender that has been moved away from the border
+//!   for good goes back to its nearest slots, which costs one frame.
 //! - A slot counts as missed when a frame for a later one comes or, with a live source, when its end
 //!   is `ceiling` ago on the pipeline's clock. Only then is it filled, with the last picture (the same
 //!   memory). A frame for a slot that was filled meanwhile is dropped, but it is its picture that the
