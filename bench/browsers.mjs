@@ -49,7 +49,7 @@ assert(address && typeof address === "object");
 const origin = `http://localhost:${address.port}`;
 
 const server = await Server.start([origin]);
-const chromium = await openBrowser();
+const chromium = await openBrowser({ givesWay: false });
 try {
   const beginning = Date.now();
   const uptime = Number(process.hrtime.bigint()) / 1e6;

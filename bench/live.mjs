@@ -173,7 +173,7 @@ async function joined(join) {
 const site = await openSite();
 const { origin, module } = site;
 const server = await Server.start([origin]);
-const chromium = await openBrowser();
+const chromium = await openBrowser({ givesWay: false });
 try {
   const page = await (await chromium.browser.newContext()).newPage();
   page.on("pageerror", (error) => console.error(String(error)));

@@ -149,7 +149,7 @@ async function watched(page, going) {
 const site = await openSite();
 const { origin, module } = site;
 const server = await Server.start([origin]);
-const chromium = await openBrowser();
+const chromium = await openBrowser({ givesWay: false });
 let count = 0;
 
 /**
