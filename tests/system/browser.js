@@ -27,7 +27,7 @@ const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
  * @returns {Promise<Chromium>}
  */
 export async function openBrowser({ host, switches = [], givesWay = true } = {}) {
-  const { executable, environment } = givesWay ? asGuest(EXECUTABLE, host) : { executable: EXECUTABLE, environment: {} };
+  const { executable, environment } = asGuest(EXECUTABLE, { host, givesWay });
   const server = await chromium.launchServer({
     executablePath: executable,
     env: { ...process.env, ...environment },

@@ -54,7 +54,7 @@ function assertShows({ path, frames, sound }, { colour, frequency }, time) {
  */
 function assertShowsWhatCame({ path, frames, sound }, { colour, frequency }, duration) {
   const seconds = Array.from({ length: duration - 4 }, (_, index) => index + 2);
-  const shown = seconds.map((time) => meanColour(frames, time - 1, time)).filter((colour) => colour.every(Number.isFinite));
+  const shown = seconds.map((time) => meanColour(frames, time - 1, time)).filter((one) => one.every(Number.isFinite));
   const alike = shown.filter((one) => distance(one, colour) < 22);
   assert.ok(alike.length > duration / 2, `${path}: ${alike.length} s look like ${colour}; all: ${shown.join(" ")}`);
   assert.ok(alike.length >= 0.9 * shown.length, `${path}: ${shown.join(" ")} instead of ${colour}`);

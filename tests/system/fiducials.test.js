@@ -150,9 +150,8 @@ describe("in a browser, peer to peer", () => {
   }
 
   test("a browser that calls gives way: what is measured is the server, not what its guests take from it", async () => {
-    const { context, observe } = await loopback(people[0], {
-      ...{ codec: "VP8", width: 160, height: 120, fps: 5, bitrate: 60_000 },
-    });
+    const camera = { codec: "VP8", width: 160, height: 120, fps: 5, bitrate: 60_000 };
+    const { context, observe } = await loopback(people[0], camera);
     await until("there is sound", async () => ((await observe()).sound?.level ?? 0) > 0.1);
     const members = await Promise.all((await chromium.family()).map(threadsOf));
     const threads = members.flat();

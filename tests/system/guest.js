@@ -7,9 +7,15 @@ import { fileURLToPath } from "node:url";
 /**
  * What starts a browser: a path, and the environment it needs.
  * @param {string} path of the browser
- * @param {import('./hosts.js').Host} [host] another one than this
+ * @param {object} [how]
+ * @param {import('./hosts.js').Host} [how.host] another one than this
+ * @param {boolean} [how.givesWay] to the server
  */
-export const asGuest = (path, host) => ({
+export const asGuest = (path, { host, givesWay = true } = {}) => ({
   executable: fileURLToPath(new URL("guest.sh", import.meta.url)),
-  environment: { DUCKSOUP_TEST_PROGRAM: path, ...(host && { DUCKSOUP_TEST_NETWORK: host.network }) },
+  environment: {
+    DUCKSOUP_TEST_PROGRAM: path,
+    ...(givesWay && { DUCKSOUP_TEST_GIVES_WAY: "true" }),
+    ...(host && { DUCKSOUP_TEST_NETWORK: host.network }),
+  },
 });

@@ -5,6 +5,12 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 
 /**
+ * What follows the name in a line of proc(5), `/proc/pid/stat`, the state first. The name, in parentheses, may hold anything.
+ * @param {string} stat
+ */
+const fieldsOf = (stat) => stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+
+/**
  * Which process started which.
  * @returns {Promise<{pid: number, parent: number}[]>} the living; zombies are not
  */
@@ -13,8 +19,7 @@ async function processes() {
   const all = await Promise.all(
     names.map(async (name) => {
       const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
-      // The second field, a name in parentheses, may hold anything.
-      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const [state, parent] = fieldsOf(stat);
       return { pid: Number(name), parent: Number(parent), alive: stat !== "" && state !== "Z" };
     }),
   );
@@ -54,7 +59,7 @@ export async function threadsOf(pid) {
     threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => "")),
   );
   return stats.filter(Boolean).map((stat) => {
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const fields = fieldsOf(stat);
     const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
     // Fields 19 and 41 of proc(5), the state being the third.
     return { name, nice: Number(fields[16]), policy: Number(fields[38]) };
